@@ -1,0 +1,1 @@
+"""Accuracy, speed and memory: each file opens with its command."""

@@ -1,0 +1,70 @@
+"""Accuracy on renders whose rigs are known: faces are found in the pictures as in anybody's.
+
+    python -m tools.bake_avatars --random 20 --first 1000 --texture 512 --out HELD_OUT   # in the bake environment
+    python -m training.render_faces --avatars HELD_OUT --labels labels.csv --out RENDERS \\
+        --count 200 --color --is-natural --seed 9
+    python -m benchmarks.known_rigs --renders RENDERS [--peer peer.npz]
+
+``peer.npz`` comes from ``benchmarks/mediapipe_rigs.py``. Prints Pearson r over the pictures for every
+channel whose standard deviation is above 0.03.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+
+from freeavatar.faces import track_faces
+from freeavatar.models import load_bundle
+from freeavatar.models.bundle import DEFAULT_WEIGHTS
+from freeavatar.pipeline.tracking import TrackBuilder
+from freeavatar.rig import ARKIT
+from freeavatar.video import Frame
+
+
+@dataclass(frozen=True)
+class KnownRigsConfig:
+    """What to measure."""
+
+    renders: Path
+    """Folder of training.render_faces --color."""
+    peer: Path | None = None
+    """Rigs of a peer on the same pictures: ``rigs`` (N, 52)."""
+    weights: Path = DEFAULT_WEIGHTS
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Pearson r of each column, 0 where one is constant."""
+    a, b = a - a.mean(0), b - b.mean(0)
+    return (a * b).sum(0) / np.maximum(np.linalg.norm(a, axis=0) * np.linalg.norm(b, axis=0), 1e-9)
+
+
+def predict(frames: np.ndarray, weights: Path) -> tuple[np.ndarray, int]:
+    """Rigs ``(N, 52)`` of pictures ``(N, H, W, 3)``, and in how many no face was found."""
+    bundle = load_bundle(weights)
+    builder = TrackBuilder(bundle.encoder, torch.device("cpu"))
+    for image in frames:
+        builder.add(next(iter(track_faces([Frame(0, 0.0, np.asarray(image))], smoothing=False))))
+    track = builder.finish("the renders")
+    identity = torch.zeros(len(frames), dtype=torch.long)
+    return bundle.decoder(torch.from_numpy(track.features), identity).numpy(), int((~track.found).sum())
+
+
+def main(config: KnownRigsConfig) -> None:
+    """Print the table."""
+    truth = np.load(config.renders / "rigs.npy")
+    found, missing = predict(np.load(config.renders / "frames.npy", mmap_mode="r"), config.weights)
+    moving = truth.std(0) > 0.03
+    ours = correlation(found, truth)
+    peer = correlation(np.load(config.peer)["rigs"], truth) if config.peer else np.full(len(ARKIT), np.nan)
+    print(f"{'channel':22s} {'std':>5s} {'ours':>6s} {'peer':>6s}")
+    for k in np.flatnonzero(moving):
+        print(f"{ARKIT[k]:22s} {truth[:, k].std():5.2f} {ours[k]:6.2f} {peer[k]:6.2f}")
+    print(f"{len(truth)} pictures, {missing} without a face, {moving.sum()} moving channels")
+    print(f"mean r: ours {ours[moving].mean():.3f}, peer {peer[moving].mean():.3f}")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(KnownRigsConfig, description=__doc__))

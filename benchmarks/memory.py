@@ -1,0 +1,63 @@
+"""Peak memory of ``animate`` on a clip looped to 10 seconds and to 5 minutes, at 1280 x 720.
+
+python -m benchmarks.memory CLIP.mp4
+"""
+
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+
+import tyro
+
+from freeavatar.pipeline.picture import fit
+from freeavatar.video import VideoReader, VideoWriter
+
+
+@dataclass(frozen=True)
+class MemoryConfig:
+    """What to loop."""
+
+    clip: tyro.conf.Positional[Path]
+    seconds: tuple[int, ...] = (10, 300)
+
+
+def loop(clip: Path, seconds: int, path: Path) -> None:
+    """Write ``clip`` over and over, 1280 x 720, until it lasts ``seconds``."""
+    images = [fit(frame.image, 720, 1280) for frame in VideoReader(clip)]
+    rate = VideoReader(clip).info.rate
+    with VideoWriter(path, size=(720, 1280), rate=rate) as writer:
+        for index, image in zip(range(int(seconds * rate)), cycle(images), strict=False):
+            writer.write(image, float(index / rate))
+
+
+def main(config: MemoryConfig) -> None:
+    """Print the peak resident memory of one process a length."""
+    peaks = []
+    with tempfile.TemporaryDirectory() as folder:
+        for seconds in config.seconds:
+            path = Path(folder) / f"{seconds}.mp4"
+            arguments = [str(config.clip), str(seconds), str(path)]
+            subprocess.run([sys.executable, "-m", "benchmarks.memory", "loop", *arguments], check=True)
+            command = [sys.executable, "-c", _MEASURE, str(path), folder]
+            peak = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+            peaks.append(peak / 1024)
+            print(f"{seconds:4d} s: peak {peaks[-1]:.0f} MB", flush=True)
+    print(f"growth {100 * (peaks[-1] / peaks[0] - 1):.1f} %")
+
+
+_MEASURE = """
+import os, resource, sys
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+from freeavatar.pipeline import animate
+animate(sys.argv[1], out=sys.argv[2])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["loop"]:
+        loop(Path(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
+    else:
+        main(tyro.cli(MemoryConfig, description=__doc__))

@@ -1,0 +1,1 @@
+"""A driving clip and its result, and how they were made."""

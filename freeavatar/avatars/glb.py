@@ -1,0 +1,251 @@
+"""Reading avatars from GLB files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pygltflib
+from pygltflib import GLTF2
+
+from freeavatar.avatars.avatar import Avatar, Material
+from freeavatar.avatars.gltf import open_glb, read_accessor, target_names
+from freeavatar.avatars.nodes import head_nodes, nodes_below, world_matrices
+from freeavatar.errors import AvatarError
+
+MAX_VERTICES = 200_000
+"""Heads with more vertices are refused: the targets alone would need gigabytes."""
+
+Shapes = dict[str, tuple[np.ndarray, np.ndarray]]
+"""Per target what it does to positions and normals, ``(V, 3)`` each."""
+
+
+def vertex_normals(positions: np.ndarray, triangles: np.ndarray, merge: np.ndarray) -> np.ndarray:
+    """Area-weighted unit normals.
+
+    Args:
+        positions: ``(V, 3)``.
+        triangles: ``(T, 3)``.
+        merge: vertices with one value share a normal, ``(V,)`` int.
+
+    Returns:
+        ``(V, 3)`` float64.
+    """
+    corners = positions[triangles].astype(np.float64)
+    face = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    total = np.zeros((merge.max() + 1, 3))
+    for k in range(3):
+        np.add.at(total, merge[triangles[:, k]], face)
+    normals = total[merge]
+    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+
+
+@dataclass
+class _Piece:
+    """One primitive in the frame of the scene."""
+
+    positions: np.ndarray
+    normals: np.ndarray
+    uv: np.ndarray
+    colors: np.ndarray
+    triangles: np.ndarray
+    material: int
+    shapes: Shapes
+    head_weight: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """The file with what is known of its nodes."""
+
+    gltf: GLTF2
+    worlds: dict[int, np.ndarray]
+    head: list[int]
+    """Nodes that turn the head, as the exporter turns them."""
+    turned: set[int]
+    """They and all below them."""
+
+    def read(self, index: int | None, count: int, width: int, default: float) -> np.ndarray:
+        """An optional vertex attribute, ``(count, width)`` float32."""
+        if index is None:
+            return np.full((count, width), default, np.float32)
+        return read_accessor(self.gltf, index)[:, :width].astype(np.float32)
+
+    def placement(self, node: int, attributes, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Where each vertex is put, ``(count or 1, 4, 4)``, and how far it follows the head, ``(count,)``.
+
+        A skinned mesh follows its joints, whatever its own node does (glTF 2.0, 3.7.3.3).
+        """
+        skin = self.gltf.nodes[node].skin
+        if skin is None or attributes.JOINTS_0 is None:
+            return self.worlds[node][None], np.full(count, float(node in self.turned), np.float32)
+        joints = self.gltf.skins[skin].joints
+        inverse = np.tile(np.eye(4), (len(joints), 1, 1))
+        if self.gltf.skins[skin].inverseBindMatrices is not None:
+            inverse = read_accessor(self.gltf, self.gltf.skins[skin].inverseBindMatrices).reshape(-1, 4, 4).mT
+        bones = np.stack([self.worlds[joint] for joint in joints]) @ inverse
+        chosen = read_accessor(self.gltf, attributes.JOINTS_0).astype(int)
+        weights = read_accessor(self.gltf, attributes.WEIGHTS_0).astype(np.float64)
+        weights /= np.maximum(weights.sum(1, keepdims=True), 1e-9)
+        is_turned = np.array([joint in self.turned for joint in joints], np.float32)
+        return np.einsum("vk,vkij->vij", weights, bones[chosen]), (is_turned[chosen] * weights).sum(1)
+
+
+def _read_scene(gltf: GLTF2) -> _Scene:
+    worlds = world_matrices(gltf)
+    morphed = [i for i in sorted(worlds) if (m := gltf.nodes[i].mesh) is not None and any(target_names(gltf.meshes[m]))]
+    if not morphed:
+        raise AvatarError("no mesh has named morph targets: export the head with its blendshapes (shape keys).")
+    head = head_nodes(gltf, morphed)
+    return _Scene(gltf, worlds, head, nodes_below(gltf, head))
+
+
+def _read_piece(scene: _Scene, node: int, primitive, names: tuple[str, ...]) -> _Piece:
+    attributes = primitive.attributes
+    raw = read_accessor(scene.gltf, attributes.POSITION).astype(np.float64)
+    count = len(raw)
+    matrices, head_weight = scene.placement(node, attributes, count)
+    positions = np.einsum("vij,vj->vi", np.broadcast_to(matrices[:, :3, :3], (count, 3, 3)), raw) + matrices[:, :3, 3]
+    indices = np.arange(count) if primitive.indices is None else read_accessor(scene.gltf, primitive.indices)
+    triangles = indices.reshape(-1, 3).astype(np.int32)
+    normals, shapes = _read_shapes(scene.gltf, primitive, names, positions, triangles, matrices[:, :3, :3])
+    return _Piece(
+        positions=positions.astype(np.float32),
+        normals=normals,
+        uv=scene.read(attributes.TEXCOORD_0, count, 2, 0.0),
+        colors=scene.read(attributes.COLOR_0, count, 3, 1.0),
+        triangles=triangles,
+        material=primitive.material if primitive.material is not None else -1,
+        shapes=shapes,
+        head_weight=head_weight.astype(np.float32),
+    )
+
+
+def _read_shapes(
+    gltf: GLTF2, primitive, names: tuple[str, ...], positions: np.ndarray, triangles: np.ndarray, linear: np.ndarray
+) -> tuple[np.ndarray, Shapes]:
+    """Normals ``(V, 3)`` and targets; normals are computed where the file has none."""
+    turn = linear / np.maximum(np.cbrt(np.abs(np.linalg.det(linear))), 1e-12)[:, None, None]
+    merge = np.unique(positions.round(6), axis=0, return_inverse=True)[1].ravel()
+    rest = vertex_normals(positions, triangles, merge)
+    has_normals = primitive.attributes.NORMAL is not None
+
+    def placed(index: int, matrices: np.ndarray) -> np.ndarray:
+        values = read_accessor(gltf, index).astype(np.float64)
+        return np.einsum("vij,vj->vi", np.broadcast_to(matrices, (len(values), 3, 3)), values)
+
+    normals = placed(primitive.attributes.NORMAL, turn) if has_normals else rest
+    shapes: Shapes = {}
+    for name, target in zip(names, primitive.targets or [], strict=False):
+        keys = target if isinstance(target, dict) else vars(target)
+        length = gltf.accessors[keys["POSITION"]].count
+        if length != len(positions):
+            raise AvatarError(
+                f"morph target {name} has {length} vertices where its mesh has {len(positions)}: export it again."
+            )
+        moved = placed(keys["POSITION"], linear)
+        if keys.get("NORMAL") is not None and has_normals:
+            tilt = placed(keys["NORMAL"], turn)
+        else:
+            tilt = vertex_normals(positions + moved, triangles, merge) - rest
+        if name:
+            shapes[name] = (moved.astype(np.float32), tilt.astype(np.float32))
+    return normals.astype(np.float32), shapes
+
+
+def _read_texture(gltf: GLTF2, index: int) -> np.ndarray:
+    source = gltf.textures[index].source
+    image = None if source is None else gltf.images[source]
+    if image is None or image.bufferView is None:
+        raise AvatarError("a texture of the GLB is not inside it as PNG or JPEG: pack it and export again.")
+    view = gltf.bufferViews[image.bufferView]
+    start = view.byteOffset or 0
+    data = np.frombuffer(gltf.binary_blob()[start : start + view.byteLength], np.uint8)
+    pixels = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise AvatarError("a texture of the GLB is neither PNG nor JPEG: convert it and export again.")
+    return np.ascontiguousarray(pixels[..., ::-1])
+
+
+def _read_materials(gltf: GLTF2) -> tuple[Material, ...]:
+    textures: dict[int, np.ndarray] = {}
+    found = []
+    for item in gltf.materials or []:
+        pbr = item.pbrMetallicRoughness or pygltflib.PbrMetallicRoughness()
+        red, green, blue = (float(c) for c in (pbr.baseColorFactor or [1, 1, 1, 1])[:3])
+        texture = None
+        if pbr.baseColorTexture:
+            index = pbr.baseColorTexture.index
+            texture = textures[index] = textures[index] if index in textures else _read_texture(gltf, index)
+        roughness = 1.0 if pbr.roughnessFactor is None else float(pbr.roughnessFactor)
+        found.append(Material(item.name or "", (red, green, blue), roughness, texture))
+    return (*found, Material("default", (0.8, 0.8, 0.8), 0.6, None))
+
+
+def read_glb(path: Path, *, name: str | None = None) -> Avatar:
+    """Read an avatar.
+
+    Args:
+        path: a GLB with at least one mesh with named morph targets.
+        name: the avatar's name; default the file's stem.
+
+    Raises:
+        AvatarError: not a readable GLB, no morph targets, too many vertices, or data that do not fit.
+    """
+    gltf = open_glb(path)
+    try:
+        return _assemble(gltf, path, name or path.stem)
+    except AvatarError as error:
+        raise AvatarError(f"{path}: {error}") from None
+    except (IndexError, KeyError, ValueError, TypeError) as error:
+        raise AvatarError(f"{path} is damaged ({error}): export it again as binary glTF 2.0.") from error
+
+
+def _assemble(gltf: GLTF2, path: Path, name: str) -> Avatar:
+    scene = _read_scene(gltf)
+    parts = [
+        (node, primitive, target_names(gltf.meshes[mesh]))
+        for node in sorted(scene.worlds)
+        if (mesh := gltf.nodes[node].mesh) is not None
+        for primitive in gltf.meshes[mesh].primitives
+        if primitive.mode in (None, 4)
+    ]
+    total = sum(gltf.accessors[primitive.attributes.POSITION].count for _, primitive, _ in parts)
+    if total > MAX_VERTICES:
+        raise AvatarError(
+            f"it has {total:,} vertices and at most {MAX_VERTICES:,} can be driven: decimate the head first."
+        )
+    return _merge(scene, path, name, [_read_piece(scene, *part) for part in parts])
+
+
+def _merge(scene: _Scene, path: Path, name: str, pieces: list[_Piece]) -> Avatar:
+    names = list(dict.fromkeys(n for piece in pieces for n in piece.shapes))
+    starts = np.cumsum([0] + [len(p.positions) for p in pieces])
+    moved = np.zeros((2, len(names), starts[-1], 3), np.float32)
+    for piece, start in zip(pieces, starts, strict=False):
+        for target, values in piece.shapes.items():
+            moved[:, names.index(target), start : start + len(piece.positions)] = values
+    if not moved[0].any():
+        raise AvatarError("its morph targets move nothing: export the head with its blendshapes (shape keys).")
+    materials = _read_materials(scene.gltf)
+    extras = scene.gltf.asset.extras or {}
+    material = np.repeat([p.material % len(materials) for p in pieces], np.diff(starts))
+    return Avatar(
+        name=name,
+        path=path,
+        license=str(extras.get("license", scene.gltf.asset.copyright or "unknown")),
+        author=str(extras.get("author", "unknown")),
+        positions=np.concatenate([p.positions for p in pieces]),
+        normals=np.concatenate([p.normals for p in pieces]),
+        uv=np.concatenate([p.uv for p in pieces]),
+        colors=np.concatenate([p.colors for p in pieces]),
+        triangles=np.concatenate([p.triangles + s for p, s in zip(pieces, starts, strict=False)]).astype(np.int32),
+        material=material.astype(np.int32),
+        materials=materials,
+        target_names=tuple(names),
+        target_positions=moved[0],
+        target_normals=moved[1],
+        head_weight=np.concatenate([p.head_weight for p in pieces]),
+        head_pivot=scene.worlds[scene.head[0]][:3, 3].astype(np.float32),
+        landmarks=np.array(extras["landmarks"], np.float32) if "landmarks" in extras else None,
+    )

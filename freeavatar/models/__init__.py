@@ -1,0 +1,10 @@
+"""Models: face crop -> expression feature and embedding -> rig weights of an avatar."""
+
+from freeavatar.models.bundle import DEFAULT_WEIGHTS, Bundle, load_bundle, save_bundle
+from freeavatar.models.decoder import DecoderConfig, RigDecoder
+from freeavatar.models.encoder import Encoder, EncoderConfig, to_luma, view_of_crops
+
+__all__ = [
+    "DEFAULT_WEIGHTS", "Bundle", "DecoderConfig", "Encoder", "EncoderConfig", "RigDecoder",
+    "load_bundle", "save_bundle", "to_luma", "view_of_crops",
+]  # fmt: skip

@@ -1,0 +1,87 @@
+"""The expression encoder: aligned face crops to a pooled feature and a 16-d unit embedding."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import timm
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+Backbone = Literal["tf_efficientnet_lite0", "vit_tiny_patch16_224", "vit_base_patch16_224"]
+
+EMBEDDING_SIZE = 16
+"""Dimensions of the expression embedding (Vemulapalli and Agarwala 2019; the paper keeps them)."""
+VIEW = (12, 20, 132, 140)
+"""What the encoder sees of a 144 x 144 loose crop: left, top, right, bottom in crop pixels."""
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Which encoder."""
+
+    backbone: Backbone = "tf_efficientnet_lite0"
+    """timm name: EfficientNet-Lite0, or a ViT (tiny at 112 pixels, the paper's base at 224)."""
+    image_size: int = 112
+    """Side of the input in pixels."""
+    feature_size: int = 384
+    """Dimensions of the pooled feature."""
+
+    def __post_init__(self) -> None:
+        if self.image_size % 16:
+            raise ValueError(f"image_size is {self.image_size}, expected a multiple of 16")
+
+
+class Encoder(nn.Module):
+    """A timm backbone on luma, a linear map to the feature, and one more to the embedding."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        more: dict[str, Any] = {"img_size": config.image_size} if config.backbone.startswith("vit") else {}
+        backbone: Any = timm.create_model(config.backbone, pretrained=False, num_classes=0, **more)
+        self.backbone = backbone
+        self.project = nn.Linear(backbone.num_features, config.feature_size)
+        self.embed = nn.Linear(config.feature_size, EMBEDDING_SIZE)
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        """Encode aligned face crops.
+
+        Args:
+            crops: RGB or luma views, ``(B, 3 or 1, S, S)`` float32 in [0, 1], ``S = config.image_size``.
+
+        Returns:
+            Pooled features ``(B, feature_size)`` and unit-length expression embeddings ``(B, 16)``.
+        """
+        if crops.shape[1] == 3:
+            crops = to_luma(crops)
+        pooled = self.backbone(((crops - 0.5) / 0.25).expand(-1, 3, -1, -1))
+        feature = self.project(pooled)
+        return feature, normalize(self.embed(nn.functional.gelu(feature)), dim=1)
+
+
+def to_luma(images: Tensor) -> Tensor:
+    """RGB ``(B, 3, H, W)`` to luma ``(B, 1, H, W)`` (Rec. 601, as JPEG and OpenCV have it)."""
+    return (images * images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+
+
+def view_of_crops(crops: Tensor, size: int, *, warp: Tensor | None = None) -> Tensor:
+    """Cut the encoder's view out of loose crops.
+
+    Args:
+        crops: ``(B, C, 144, 144)`` or any other square size with the same margins, float32 in [0, 1].
+        size: side of the view in pixels.
+        warp: ``(B, 2, 3)`` affine map of view coordinates in [-1, 1], for augmentation; default none.
+
+    Returns:
+        ``(B, C, size, size)``.
+    """
+    left, top, right, bottom = (v / 144 * 2 - 1 for v in VIEW)
+    base = crops.new_tensor([[(right - left) / 2, 0, (right + left) / 2], [0, (bottom - top) / 2, (bottom + top) / 2]])
+    if warp is None:
+        theta = base.expand(len(crops), -1, -1)
+    else:
+        bottom_row = crops.new_tensor([0, 0, 1]).expand(len(crops), 1, 3)
+        theta = base @ torch.cat([warp, bottom_row], dim=1)
+    grid = nn.functional.affine_grid(theta, [len(crops), crops.shape[1], size, size], align_corners=False)
+    return nn.functional.grid_sample(crops, grid, padding_mode="border", align_corners=False)

@@ -1,0 +1,17 @@
+"""Where what a user makes lives."""
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+from freeavatar.files import make_folder
+
+
+def home() -> Path:
+    """``$FREEAVATAR_HOME``, or the platform's folder for user data; made if it does not exist.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    return make_folder(Path(os.environ.get("FREEAVATAR_HOME") or platformdirs.user_data_dir("freeavatar")).expanduser())

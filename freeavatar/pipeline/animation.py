@@ -1,0 +1,254 @@
+"""From frames to files: track the face, decode every avatar's rig, render, write."""
+
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from freeavatar.avatars import DEFAULT_AVATAR, Avatar, load_avatar
+from freeavatar.errors import AvatarError, InputError
+from freeavatar.export import write_animated_glb, write_live_link_csv, write_rig_json
+from freeavatar.files import make_folder, write_png
+from freeavatar.models import Bundle, load_bundle
+from freeavatar.pipeline import motion
+from freeavatar.pipeline.device import choose_device
+from freeavatar.pipeline.options import AnimateOptions, Progress, Report
+from freeavatar.pipeline.picture import Puppet, actor_width, fit
+from freeavatar.pipeline.sources import Source, open_source
+from freeavatar.pipeline.tracking import Track, TrackBuilder, tracked_frames
+from freeavatar.render import Renderer
+from freeavatar.rig import Performance
+from freeavatar.video import VideoWriter
+
+HEAD_LIMIT = np.array([50.0, 35.0, 35.0], np.float32)
+"""Avatars' heads turn no further than this: yaw, pitch, roll in degrees."""
+
+
+def animate(
+    source: str | Path,
+    avatars: Sequence[str | Path] = (),
+    *,
+    out: str | Path = ".",
+    options: AnimateOptions | None = None,
+    bundle: Bundle | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Report:
+    """Animate avatars from a video, an image or a folder of images.
+
+    Args:
+        source: path of the input.
+        avatars: names of built-in avatars or paths of GLB files; default the default ARKit head.
+        out: folder the files go to; made if it does not exist.
+        options: settings.
+        bundle: weights; default those that ship.
+        on_progress: called after every few frames; what it raises stops the job.
+
+    Returns:
+        What was written.
+
+    Raises:
+        InputError, VideoError, FaceError, AvatarError, WeightsError: see their messages.
+    """
+    steps = animate_steps(source, avatars, out=out, options=options, bundle=bundle)
+    try:
+        while True:
+            progress = next(steps)
+            if on_progress is not None:
+                on_progress(progress)
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        steps.close()
+
+
+def animate_steps(
+    source: str | Path,
+    avatars: Sequence[str | Path] = (),
+    *,
+    out: str | Path = ".",
+    options: AnimateOptions | None = None,
+    bundle: Bundle | None = None,
+) -> Generator[Progress, None, Report]:
+    """:func:`animate` as a generator: yields its progress, returns the report; closing it cancels the job."""
+    options = options or AnimateOptions()
+    device = choose_device(options.device)
+    cast = load_cast(avatars or (DEFAULT_AVATAR,))
+    opened = open_source(Path(source))
+    bundle = bundle or load_bundle(device=device)
+    check_rigs(cast, bundle)
+    folder = make_folder(Path(out))
+    paths = _picture_paths(opened, cast, folder)
+    started = time.monotonic()
+    track = yield from _track(opened, bundle, options, device)
+    tracked = time.monotonic()
+    performances = [perform(avatar, track, bundle, opened, options) for avatar in cast]
+    decoded = time.monotonic()
+    renderers = [Renderer(avatar, device=device) for avatar in cast]
+    yield from _render(opened, renderers, performances, paths, options)
+    rendered = time.monotonic()
+    picture = "image" if opened.kind == "image" else "video"
+    files = {
+        avatar.name: {picture: path, **_export(avatar, performance, path.with_suffix(""), options)}
+        for avatar, performance, path in zip(cast, performances, paths, strict=False)
+    }
+    seconds = {
+        "detect, align and encode": tracked - started,
+        "decode rigs": decoded - tracked,
+        "render and write": rendered - decoded,
+        "export": time.monotonic() - rendered,
+    }
+    combined = paths[-1] if len(cast) > 1 else None
+    return Report(files, combined, len(track.times), int((~track.found).sum()), seconds)
+
+
+def load_cast(avatars: Sequence[str | Path]) -> list[Avatar]:
+    """Load avatars; each may be named once.
+
+    Raises:
+        AvatarError: one cannot be loaded, or two share a name.
+    """
+    cast = [load_avatar(name) for name in avatars]
+    names = [avatar.name for avatar in cast]
+    if len(set(names)) < len(names):
+        raise AvatarError(f"avatars {', '.join(names)} do not all differ: name each once, and rename files that clash.")
+    return cast
+
+
+def check_rigs(cast: Sequence[Avatar], bundle: Bundle) -> None:
+    """Check that the weights drive each avatar's rig.
+
+    Raises:
+        AvatarError: an avatar has none of the controls.
+    """
+    for avatar in cast:
+        if not set(avatar.target_names) & set(bundle.decoder.config.controls):
+            raise AvatarError(
+                f"avatar {avatar.name} has the morph targets {', '.join(avatar.target_names[:4])}, ...: none has an "
+                "ARKit blendshape's name, such as jawOpen; rename its targets."
+            )
+
+
+def _timed(stage: str, total: int | None) -> Callable[[int, float], Progress]:
+    start = time.monotonic()
+    return lambda done, moment: Progress(stage, done, total, done / max(time.monotonic() - start, 1e-6), moment)
+
+
+def _track(
+    source: Source, bundle: Bundle, options: AnimateOptions, device: torch.device
+) -> Generator[Progress, None, Track]:
+    builder = TrackBuilder(bundle.encoder, device)
+    at = _timed("tracking", source.frames)
+    yield at(0, 0.0)
+    for done, tracked in enumerate(tracked_frames(source, face=options.face, is_sequence=options.is_sequence), 1):
+        builder.add(tracked)
+        if done % 8 == 0 or done == source.frames:
+            yield at(done, tracked.time)
+    return builder.finish(source.path.name)
+
+
+def perform(avatar: Avatar, track: Track, bundle: Bundle, source: Source, options: AnimateOptions) -> Performance:
+    """Decode, calibrate and smooth one avatar's rig along a track."""
+    decoder = bundle.decoder
+    device = next(decoder.parameters()).device
+    with torch.inference_mode():
+        identity = torch.full((len(track.times),), decoder.identity(avatar.name), device=device)
+        weights = decoder(torch.from_numpy(track.features).to(device), identity).cpu().numpy()
+    times, found = track.times, track.found
+    weights = motion.calibrate(weights, motion.neutral_of(weights, times, found, options.calibration))
+    head = _head(track, options)
+    if options.is_sequence:
+        weights, head = motion.fill_gaps(weights, times, found), motion.fill_gaps(head, times, found)
+    else:
+        weights = weights * found[:, None]
+    weights = np.clip(motion.smooth(weights, times, options.smoothing) * options.gain, 0, 1)
+    return Performance(
+        avatar=avatar.name, names=decoder.config.controls, weights=weights.astype(np.float32), times=times,
+        rate=source.rate, head=motion.smooth(head, times, options.smoothing), confidence=track.confidence,
+    )  # fmt: skip
+
+
+def _head(track: Track, options: AnimateOptions) -> np.ndarray:
+    if not options.has_head_pose:
+        return np.zeros_like(track.poses)
+    rest = np.zeros(3, np.float32)
+    if options.calibration == "auto":
+        if motion.has_neutral(track.times, track.found):
+            rest = np.median(track.poses[track.found], axis=0)
+    elif options.calibration != "none":
+        rest = track.poses[motion.near_second(track.times, track.found, float(options.calibration))].mean(0)
+    return np.clip(track.poses - rest, -HEAD_LIMIT, HEAD_LIMIT) * track.found[:, None]
+
+
+def _picture_paths(source: Source, cast: Sequence[Avatar], folder: Path) -> list[Path]:
+    """One picture or video per avatar and, for several, one with all in a row.
+
+    Raises:
+        InputError: one would overwrite the input.
+    """
+    ending = ".png" if source.kind == "image" else ".mp4"
+    names = [f"{source.stem}_{avatar.name}{ending}" for avatar in cast]
+    paths = [folder / name for name in (*names, *([source.stem + ending] if len(cast) > 1 else []))]
+    if any(path.exists() and path.samefile(source.path) for path in paths):
+        raise InputError(f"the result would overwrite {source.path}: choose another folder with --out.")
+    return paths
+
+
+def _render(
+    source: Source,
+    renderers: list[Renderer],
+    performances: list[Performance],
+    paths: list[Path],
+    options: AnimateOptions,
+) -> Generator[Progress, None, None]:
+    """Write the pictures to ``paths``, as :func:`_picture_paths` gives them."""
+    height = options.height + options.height % 2
+    puppets = [Puppet(r, p, size=height) for r, p in zip(renderers, performances, strict=True)]
+    everybody = list(range(len(puppets)))
+    rows = [[k] for k in everybody] + ([everybody] if len(puppets) > 1 else [])
+    count = len(performances[0].times)
+    at = _timed("rendering", count)
+    yield at(0, 0.0)
+    pictures = _compose(source, puppets, rows, height, count)
+    if source.kind == "image":
+        for path, picture in zip(paths, next(pictures)[1], strict=True):
+            write_png(picture, path)
+        return
+    audio = source.path if options.has_audio and source.has_audio else None
+    width = actor_width(source.size, height)
+    with ExitStack() as stack:
+        writers = [
+            stack.enter_context(
+                VideoWriter(path, size=(height, width + height * len(row)), rate=source.rate, audio_from=audio)
+            )
+            for path, row in zip(paths, rows, strict=True)
+        ]
+        for done, (moment, images) in enumerate(pictures, 1):
+            for writer, image in zip(writers, images, strict=True):
+                writer.write(image, moment)
+            if done % 4 == 0 or done == count:
+                yield at(done, moment)
+
+
+def _compose(
+    source: Source, puppets: list[Puppet], rows: list[list[int]], height: int, count: int
+) -> Iterator[tuple[float, list[np.ndarray]]]:
+    """Time and side-by-side pictures of each frame, one per row of ``rows``."""
+    width = actor_width(source.size, height)
+    for frame in source:
+        if frame.index >= count:
+            return
+        actor = fit(frame.image, height, width)
+        faces = [puppet.render(frame.index) for puppet in puppets]
+        yield frame.time, [np.concatenate([actor, *(faces[k] for k in row)], axis=1) for row in rows]
+
+
+def _export(avatar: Avatar, performance: Performance, base: Path, options: AnimateOptions) -> dict[str, Path]:
+    files = {kind: base.with_name(f"{base.name}.{kind}") for kind in ("csv", "json", "glb")}
+    write_live_link_csv(performance, files["csv"])
+    write_rig_json(performance, files["json"], extra={"settings": asdict(options)})
+    write_animated_glb(avatar.path, performance, files["glb"], animate_head=options.has_head_pose)
+    return files

@@ -1,0 +1,87 @@
+"""Embedding images: the expression space as arrays."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from freeavatar.errors import FaceError, InputError
+from freeavatar.faces import CROP_SIZE, TrackedFrame, track_faces
+from freeavatar.files import make_folder, replacing
+from freeavatar.models import Bundle, load_bundle
+from freeavatar.pipeline.device import choose_device
+from freeavatar.pipeline.sources import named_images
+from freeavatar.pipeline.tracking import TrackBuilder
+from freeavatar.video import Frame
+
+Named = tuple[str, np.ndarray]
+
+
+def embed(
+    inputs: Sequence[str | Path],
+    *,
+    out: str | Path,
+    is_aligned: bool = False,
+    device: str = "auto",
+    bundle: Bundle | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> dict[str, np.ndarray]:
+    """Embed faces and write them to an ``.npz``.
+
+    Args:
+        inputs: images, folders, zips and videos.
+        out: the ``.npz`` to write.
+        is_aligned: the images are upright crops with the loose margin; nothing is detected.
+        device: auto, cpu, cuda or mps.
+        bundle: weights; default those that ship.
+        on_progress: called with the number of images done.
+
+    Returns:
+        What was written: ``paths`` (N,), ``embedding`` (N, 16) of unit length, ``feature`` (N, D) and
+        ``confidence`` (N,); rows without a face are zeros with confidence 0.
+
+    Raises:
+        InputError, VideoError: an input cannot be read.
+        FaceError: no image shows a face.
+    """
+    if not inputs:
+        raise InputError("nothing to embed: give at least one image, folder, zip or video.")
+    target = Path(out)
+    make_folder(target.parent)
+    chosen = choose_device(device)
+    bundle = bundle or load_bundle(device=chosen)
+    builder = TrackBuilder(bundle.encoder, chosen)
+    names: list[str] = []
+    images = (item for path in inputs for item in named_images(Path(path)))
+    for name, tracked in _crops(images, is_aligned=is_aligned):
+        names.append(name)
+        builder.add(tracked)
+        if on_progress is not None:
+            on_progress(len(names))
+    track = builder.finish(", ".join(map(str, inputs)))
+    arrays: dict[str, Any] = {
+        "paths": np.array(names),
+        "embedding": track.embeddings,
+        "feature": track.features,
+        "confidence": track.confidence,
+    }
+    with replacing(target) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
+    return arrays
+
+
+def _crops(images: Iterator[Named], *, is_aligned: bool) -> Iterator[tuple[str, TrackedFrame]]:
+    """Name and tracked frame of each image, one after the other."""
+    for index, (name, image) in enumerate(images):
+        if is_aligned:
+            if image.shape[0] != image.shape[1]:
+                raise FaceError(f"{name} is {image.shape[1]} x {image.shape[0]}: aligned crops are square.")
+            crop = image
+            if image.shape[0] != CROP_SIZE:
+                crop = cv2.resize(image, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA)
+            yield name, TrackedFrame(index, float(index), points=None, confidence=1.0, crop=crop, pose=(0.0, 0.0, 0.0))
+        else:
+            frame = Frame(0, 0.0, image)
+            yield name, next(iter(track_faces([frame], smoothing=False)))

@@ -1,0 +1,115 @@
+"""Rig weights over time: filling gaps, calibrating to neutral, smoothing. Plain numpy, no lag."""
+
+from typing import Literal
+
+import numpy as np
+
+from freeavatar.errors import InputError
+
+HOLD = 0.4
+"""Seconds a lost face keeps its expression."""
+EASE = 0.8
+"""Seconds it then takes to become neutral."""
+MAX_SIGMA = 0.09
+"""Standard deviation of the smoothing kernel at ``smoothing=1``, seconds."""
+MAX_BASELINE = 0.35
+"""Automatic calibration takes at most this much off a channel."""
+SHORTEST_CLIP = 1.0
+"""Seconds a clip must last for its neutral to be found in it: a single picture has none to show."""
+NEUTRAL_WINDOW = 0.25
+"""Seconds to either side of a marked neutral moment that are averaged."""
+
+Calibration = Literal["auto", "none"] | float
+
+
+def fill_gaps(values: np.ndarray, times: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Hold the last values where no face was found, then ease to zero.
+
+    Args:
+        values: ``(T, K)``; rows without a face are ignored.
+        times: ``(T,)`` seconds.
+        found: ``(T,)`` bool.
+
+    Returns:
+        ``(T, K)``; zeros before the first face.
+    """
+    index = np.maximum.accumulate(np.where(found, np.arange(len(found)), -1))
+    age = times - times[np.maximum(index, 0)]
+    eased = np.clip((age - HOLD) / EASE, 0, 1)
+    keep = np.where(index < 0, 0.0, 0.5 + 0.5 * np.cos(np.pi * eased))
+    return values[np.maximum(index, 0)] * keep[:, None].astype(values.dtype)
+
+
+def neutral_of(values: np.ndarray, times: np.ndarray, found: np.ndarray, calibration: Calibration) -> np.ndarray:
+    """The actor's neutral, ``(K,)``: what to take off every frame.
+
+    Args:
+        values: rig weights, ``(T, K)``.
+        times: ``(T,)`` seconds.
+        found: frames with a face, ``(T,)`` bool.
+        calibration: ``auto``: each channel's 10th percentile, at most :data:`MAX_BASELINE`, and zeros for less
+            than :data:`SHORTEST_CLIP`; ``none``: zeros; a number: the mean around that second.
+
+    Raises:
+        InputError: no face around the given second.
+    """
+    if calibration == "none" or (calibration == "auto" and not has_neutral(times, found)):
+        return np.zeros(values.shape[1], values.dtype)
+    if calibration == "auto":
+        return np.minimum(np.quantile(values[found], 0.1, axis=0), MAX_BASELINE).astype(values.dtype)
+    chosen = near_second(times, found, float(calibration))
+    return np.minimum(values[chosen].mean(0), 0.9)
+
+
+def has_neutral(times: np.ndarray, found: np.ndarray) -> bool:
+    """Whether a face is in sight for long enough to find its neutral."""
+    seen = times[found]
+    return len(seen) > 1 and seen[-1] - seen[0] >= SHORTEST_CLIP
+
+
+def near_second(times: np.ndarray, found: np.ndarray, second: float) -> np.ndarray:
+    """Frames with a face within :data:`NEUTRAL_WINDOW` of a second, ``(T,)`` bool.
+
+    Raises:
+        InputError: there is none.
+    """
+    chosen = found & (np.abs(times - second) <= NEUTRAL_WINDOW)
+    if not chosen.any():
+        raise InputError(
+            f"no face around second {second:g} to calibrate on: give a moment between 0 and {times[-1]:.1f} "
+            "at which the face is neutral and visible."
+        )
+    return chosen
+
+
+def calibrate(values: np.ndarray, neutral: np.ndarray) -> np.ndarray:
+    """Take the neutral off rig weights, keeping 1 at 1: ``(T, K)`` in [0, 1]."""
+    return np.clip((values - neutral) / (1 - neutral), 0, 1)
+
+
+def smooth(values: np.ndarray, times: np.ndarray, amount: float) -> np.ndarray:
+    """Average over time with a centred Gaussian of ``amount`` times :data:`MAX_SIGMA`.
+
+    Args:
+        values: ``(T, K)``.
+        times: ``(T,)`` seconds, any spacing.
+        amount: in [0, 1]; 0 changes nothing.
+
+    Raises:
+        InputError: ``amount`` is outside [0, 1].
+    """
+    if not 0 <= amount <= 1:
+        raise InputError(f"smoothing is {amount:g}, expected a number between 0 and 1.")
+    sigma = amount * MAX_SIGMA
+    if sigma == 0 or len(values) < 3:
+        return values
+    step = float(np.median(np.diff(times)))
+    reach = min(int(np.ceil(3 * sigma / max(step, 1e-4))), len(values) - 1)
+    total, weight = values.copy(), np.ones((len(values), 1), values.dtype)
+    for lag in range(1, reach + 1):
+        w = np.exp(-0.5 * ((times[lag:] - times[:-lag]) / sigma) ** 2)[:, None].astype(values.dtype)
+        total[lag:] += w * values[:-lag]
+        total[:-lag] += w * values[lag:]
+        weight[lag:] += w
+        weight[:-lag] += w
+    return total / weight

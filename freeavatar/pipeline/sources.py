@@ -1,0 +1,136 @@
+"""What can be animated or embedded: a video, an image, a folder or a zip of images."""
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from freeavatar.errors import InputError
+from freeavatar.video import Frame, VideoReader
+
+IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
+"""Endings of files read as images."""
+FOLDER_RATE = Fraction(30)
+"""Rate at which the images of a folder follow one another."""
+
+
+def decode_image(data: bytes, name: str) -> np.ndarray:
+    """Decode an image file to HWC uint8 RGB, upright.
+
+    Raises:
+        InputError: not an image OpenCV can read.
+    """
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    if pixels is None:
+        raise InputError(f"{name} is not a readable image: give a PNG, JPEG, WebP, BMP or TIFF.")
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file's ending is an image's; hidden files, such as macOS's ``._a.jpg``, are none."""
+    return path.suffix.lower() in IMAGES and not path.name.startswith(".")
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Read an image file to HWC uint8 RGB, upright.
+
+    Raises:
+        InputError: it cannot be read, or is no image OpenCV knows.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path} ({error.strerror}): give an image that exists.") from error
+    return decode_image(data, str(path))
+
+
+def images_in(folder: Path) -> list[Path]:
+    """Images of a folder, sorted by name.
+
+    Raises:
+        InputError: it holds none.
+    """
+    paths = sorted(p for p in folder.iterdir() if p.is_file() and is_image(p))
+    if not paths:
+        raise InputError(f"{folder} holds no image: expected files ending in {', '.join(sorted(IMAGES))}.")
+    return paths
+
+
+@dataclass(frozen=True)
+class Source:
+    """Frames to animate, iterable any number of times."""
+
+    path: Path
+    size: tuple[int, int]
+    """``(H, W)`` of the first frame."""
+    rate: Fraction
+    frames: int | None
+    """How many there are; None if the file does not say."""
+    kind: str
+    """``video``, ``image`` or ``folder``."""
+    has_audio: bool = False
+
+    @property
+    def stem(self) -> str:
+        """What results are named after."""
+        return self.path.resolve().name if self.kind == "folder" else self.path.stem
+
+    def __iter__(self) -> Iterator[Frame]:
+        if self.kind == "video":
+            yield from VideoReader(self.path)
+            return
+        paths = [self.path] if self.kind == "image" else images_in(self.path)
+        for index, path in enumerate(paths):
+            yield Frame(index, float(index / self.rate), read_image(path))
+
+
+def open_source(path: Path) -> Source:
+    """Look at an input of ``animate``.
+
+    Raises:
+        InputError: it does not exist, or is neither a video nor images.
+        VideoError: the video cannot be read.
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist: give a video, an image or a folder of images.")
+    if path.is_dir() or is_image(path):
+        paths = images_in(path) if path.is_dir() else [path]
+        height, width = read_image(paths[0]).shape[:2]
+        return Source(path, (height, width), FOLDER_RATE, len(paths), "folder" if path.is_dir() else "image")
+    info = VideoReader(path).info
+    return Source(path, info.size, info.rate, info.frames, "video", info.has_audio)
+
+
+def named_images(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    """Every image of an input of ``embed``, with its path: ``clip.mp4#12`` for a frame of a video.
+
+    Raises:
+        InputError: as :func:`open_source`, or a damaged zip.
+    """
+    if path.suffix.lower() == ".zip":
+        yield from _zipped_images(path)
+    elif path.is_dir():
+        for item in images_in(path):
+            yield str(item), read_image(item)
+    elif is_image(path):
+        yield str(path), read_image(path)
+    else:
+        for frame in open_source(path):
+            yield f"{path}#{frame.index}", frame.image
+
+
+def _zipped_images(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = sorted(n for n in archive.namelist() if is_image(Path(n)) and "__MACOSX" not in n)
+            for name in names:
+                yield name, decode_image(archive.read(name), f"{path}/{name}")
+    except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
+        raise InputError(f"{path} is not a readable zip ({error}): make it again, without a password.") from error
+    if not names:
+        raise InputError(f"{path} holds no image: expected files ending in {', '.join(sorted(IMAGES))}.")

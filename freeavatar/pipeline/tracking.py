@@ -1,0 +1,102 @@
+"""First pass: frames to a track of expression features, at most 2 KB a frame."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from freeavatar.errors import FaceError
+from freeavatar.faces import TrackedFrame, track_faces
+from freeavatar.models import Encoder, view_of_crops
+from freeavatar.video import Frame
+
+BATCH = 16
+"""Crops encoded together."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """What is kept of every frame."""
+
+    times: np.ndarray
+    """``(T,)`` float64 seconds."""
+    features: np.ndarray
+    """``(T, D)`` float32; zeros where no face was found."""
+    embeddings: np.ndarray
+    """Unit length, ``(T, 16)`` float32; zeros where no face was found."""
+    poses: np.ndarray
+    """Yaw, pitch, roll, ``(T, 3)`` float32 degrees; zeros where no face was found."""
+    confidence: np.ndarray
+    """``(T,)`` float32 in [0, 1]; 0 where no face was found."""
+
+    @property
+    def found(self) -> np.ndarray:
+        """Frames with a face, ``(T,)`` bool."""
+        return self.confidence > 0
+
+
+def encode_crops(encoder: Encoder, crops: list[np.ndarray], device: torch.device) -> tuple[np.ndarray, np.ndarray]:
+    """Features ``(B, D)`` and embeddings ``(B, 16)`` of loose crops ``(S, S, 3)`` uint8 of one size."""
+    images = torch.from_numpy(np.stack(crops)).to(device).permute(0, 3, 1, 2).float() / 255
+    with torch.inference_mode():
+        views = view_of_crops(images, encoder.config.image_size)
+        feature, embedding = encoder(views)
+    return feature.float().cpu().numpy(), embedding.float().cpu().numpy()
+
+
+class TrackBuilder:
+    """Collects tracked frames, encoding their crops in batches."""
+
+    def __init__(self, encoder: Encoder, device: torch.device) -> None:
+        self._encoder, self._device = encoder, device
+        self._rows: list[tuple[float, np.ndarray, float]] = []
+        self._features: list[np.ndarray] = []
+        self._embeddings: list[np.ndarray] = []
+        self._waiting: list[np.ndarray | None] = []
+
+    def add(self, tracked: TrackedFrame) -> None:
+        """Add the next frame."""
+        has_face = tracked.crop is not None
+        pose = np.asarray(tracked.pose, np.float32) if has_face else np.zeros(3, np.float32)
+        self._rows.append((tracked.time, pose, tracked.confidence if has_face else 0.0))
+        self._waiting.append(tracked.crop)
+        if len(self._waiting) == BATCH:
+            self._encode()
+
+    def _encode(self) -> None:
+        features = np.zeros((len(self._waiting), self._encoder.config.feature_size), np.float32)
+        embeddings = np.zeros((len(self._waiting), 16), np.float32)
+        found = [k for k, crop in enumerate(self._waiting) if crop is not None]
+        if found:
+            crops = [crop for crop in self._waiting if crop is not None]
+            features[found], embeddings[found] = encode_crops(self._encoder, crops, self._device)
+        self._features.append(features)
+        self._embeddings.append(embeddings)
+        self._waiting = []
+
+    def finish(self, name: str) -> Track:
+        """The whole track.
+
+        Raises:
+            FaceError: no frame shows a face.
+        """
+        if self._waiting:
+            self._encode()
+        if not any(confidence > 0 for _, _, confidence in self._rows):
+            raise FaceError(
+                f"no face was found in {name} ({len(self._rows)} frames): use a picture of one person, the face "
+                "at least 50 pixels wide and not turned away, and leave --face at 0 if there is only one."
+            )
+        return Track(
+            times=np.array([row[0] for row in self._rows]),
+            features=np.concatenate(self._features),
+            embeddings=np.concatenate(self._embeddings),
+            poses=np.stack([row[1] for row in self._rows]),
+            confidence=np.array([row[2] for row in self._rows], np.float32),
+        )
+
+
+def tracked_frames(frames: Iterable[Frame], *, face: int, is_sequence: bool) -> Iterator[TrackedFrame]:
+    """Frames with their face; independent of one another unless ``is_sequence``."""
+    yield from track_faces(frames, face=face, smoothing=is_sequence)

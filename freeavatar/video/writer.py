@@ -1,0 +1,174 @@
+"""Writing: RGB frames at exact times to an H.264 MP4, with the audio of another file."""
+
+import logging
+import os
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from uuid import uuid4
+
+import av
+import numpy as np
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+
+from freeavatar.errors import InputError, VideoError
+from freeavatar.video.audio import AudioTrack
+from freeavatar.video.media import tidy_rate
+
+_log = logging.getLogger(__name__)
+
+# A multiple of 90000, 1000, 600, 48000, 30000 (29.97 fps), 24000 (23.976 fps), 15360 and 12800, the
+# clocks of common files: times read from them are kept exactly.
+_TICKS = 5_760_000
+_QUALITY = {"crf": "18", "preset": "veryfast"}
+_LONGEST_AUDIO_TAIL = 1
+
+
+class VideoWriter:
+    """Context manager that writes an H.264 (yuv420p, faststart) MP4 in constant memory.
+
+    The file appears under its name only on a clean exit; on an error the temporary file is removed
+    and an older file of that name stays. Odd sizes are padded by one pixel, as the codec needs.
+    """
+
+    def __init__(
+        self, path: str | Path, *, size: tuple[int, int], rate: Fraction, audio_from: str | Path | None = None
+    ) -> None:
+        """Describe the video to be written.
+
+        Args:
+            path: Target file; its folder exists.
+            size: (H, W) of the frames, at least 1 x 1.
+            rate: Nominal frames a second, above 0.
+            audio_from: File whose audio is kept, in step with its own first video frame, up to one
+                second past the last frame. Audio that cannot be read is left out with a warning.
+
+        Raises:
+            InputError: the size or the rate is not positive.
+        """
+        if min(size) < 1 or rate <= 0:
+            raise InputError(f"Cannot write a video of size {size} at {rate} frames a second; both must be positive.")
+        self.path = Path(path)
+        self._temporary = self.path.with_name(f"{self.path.name}.{uuid4().hex[:8]}.tmp.mp4")
+        self._size = size
+        self._rate = tidy_rate(Fraction(rate))
+        self._audio_from = None if audio_from is None else Path(audio_from)
+        self._audio: AudioTrack | None = None
+        self._converter = VideoReformatter()
+        self._last = -1
+
+    def __enter__(self) -> "VideoWriter":
+        """Start the file.
+
+        Raises:
+            VideoError: the file cannot be created.
+        """
+        if not self.path.parent.is_dir():
+            raise VideoError(f"There is no folder {self.path.parent} to write {self.path.name} to; create it first.")
+        for source in dict.fromkeys((self._audio_from, None)):
+            try:
+                self._open(source)
+                return self
+            except (av.FFmpegError, VideoError) as error:
+                self._discard()
+                reason = error
+            if source is not None:
+                _log.warning("%s is written without audio: %s", self.path.name, reason)
+        raise self._failure(reason) from reason
+
+    def write(self, image: np.ndarray, time: float) -> None:
+        """Write the next frame.
+
+        Args:
+            image: RGB, ``(H, W, 3)`` uint8 of the size given at the start.
+            time: Presentation time, seconds, at least 0 and later than the frame before.
+
+        Raises:
+            InputError: the image or the time is not as described.
+            VideoError: the file cannot be written to.
+        """
+        ticks = round(time * _TICKS)
+        if image.shape != (*self._size, 3) or image.dtype != np.uint8:
+            raise InputError(f"A frame is {image.shape} {image.dtype}; expected {(*self._size, 3)} uint8, RGB.")
+        if ticks <= self._last:
+            raise InputError(f"A frame at {time} s follows one at {self._last / _TICKS} s; times must increase from 0.")
+        self._last = ticks
+        try:
+            self._container.mux(self._stream.encode(self._to_frame(image, ticks)))
+        except av.FFmpegError as error:
+            raise self._failure(error) from error
+        if self._audio is not None:
+            self._audio.write_until(time)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish the file and give it its name, or remove it if there was an error.
+
+        Raises:
+            VideoError: no frame was written, or the file cannot be finished.
+        """
+        try:
+            if kind is None:
+                self._finish()
+        except (av.FFmpegError, OSError) as failure:
+            raise self._failure(failure) from failure
+        finally:
+            self._discard()
+
+    def _open(self, audio_from: Path | None) -> None:
+        self._container = av.open(
+            os.path.abspath(self._temporary), "w", format="mp4", container_options={"movflags": "faststart"}
+        )
+        height, width = (n + n % 2 for n in self._size)
+        self._stream = self._container.add_stream(
+            "libx264", self._rate, _QUALITY, width=width, height=height, time_base=Fraction(1, _TICKS)
+        )
+        context = self._stream.codec_context
+        context.color_range, context.colorspace = ColorRange.MPEG, Colorspace.ITU709
+        context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        if audio_from is not None:
+            self._audio = AudioTrack(audio_from, self._container)
+        self._container.start_encoding()
+
+    def _to_frame(self, image: np.ndarray, ticks: int) -> av.VideoFrame:
+        height, width = self._size
+        if height % 2 or width % 2:
+            image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        rgb = av.VideoFrame.from_ndarray(image, format="rgb24")
+        frame = self._converter.reformat(
+            rgb,
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+            threads=1,
+        )
+        frame.pts, frame.time_base = ticks, self._stream.time_base
+        frame.duration = round(_TICKS / self._rate)
+        return frame
+
+    def _finish(self) -> None:
+        if self._last < 0:
+            raise VideoError(f"No frame was written to {self.path.name}; a video needs at least one.")
+        self._container.mux(self._stream.encode(None))
+        if self._audio is not None:
+            end = self._last / _TICKS + 1 / self._rate
+            self._audio.write_until(end + _LONGEST_AUDIO_TAIL)
+        self._container.close()
+        os.replace(self._temporary, self.path)
+
+    def _discard(self) -> None:
+        """Close what is open and remove the temporary file, if it still has that name."""
+        if self._audio is not None:
+            self._audio.close()
+            self._audio = None
+        with suppress(av.FFmpegError):
+            self._container.close()
+        with suppress(OSError):
+            self._temporary.unlink(missing_ok=True)
+
+    def _failure(self, error: Exception) -> VideoError:
+        return VideoError(
+            f"{self.path.name} cannot be written ({error}); check that its folder is writable and has space."
+        )

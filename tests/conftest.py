@@ -1,0 +1,50 @@
+"""Shared fixtures: the committed example clip, and tiny weights made on the spot."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from freeavatar.video import VideoReader, VideoWriter
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def user_home(tmp_path_factory, monkeypatch) -> Path:
+    """A fresh ``$FREEAVATAR_HOME`` for every test."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("FREEAVATAR_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def actor_clip() -> Path:
+    """The committed driving clip: 640 x 480, 25 frames a second, one face."""
+    return ROOT / "examples" / "actor.mp4"
+
+
+@pytest.fixture(scope="session")
+def actor_frames(actor_clip) -> list[np.ndarray]:
+    """Ten frames of it, from neutral (0) to a broad smile (9)."""
+    frames = [frame.image for frame, _ in zip(VideoReader(actor_clip), range(38), strict=False)]
+    return frames[::4][:9] + [frames[37]]
+
+
+@pytest.fixture(scope="session")
+def short_clip(actor_frames, tmp_path_factory) -> Path:
+    """A clip of ten frames, neutral to smile."""
+    return write_clip(tmp_path_factory.mktemp("clips") / "short.mp4", actor_frames)
+
+
+def write_clip(path: Path, images: list[np.ndarray], rate: Fraction = Fraction(25)) -> Path:
+    """Write images ``(H, W, 3)`` uint8 as a video."""
+    with VideoWriter(path, size=images[0].shape[:2], rate=rate) as writer:
+        for k, image in enumerate(images):
+            writer.write(image, float(k / rate))
+    return path

@@ -1,0 +1,39 @@
+import subprocess
+import sys
+
+import pytest
+
+from freeavatar.avatars import builtin_avatars
+from freeavatar.cli import main
+
+
+def test_animate_lists_what_it_wrote(short_clip, tmp_path, capsys):
+    assert main(["animate", str(short_clip), "--out", str(tmp_path), "--smoothing", "0.2", "--calibration", "0.1"]) == 0
+    printed = capsys.readouterr().out
+    for kind in ("mp4", "csv", "json", "glb"):
+        assert f"short_ines.{kind}" in printed
+    assert "10 frames animated" in printed
+
+
+def test_a_bad_input_ends_with_one_sentence_and_exit_1(tmp_path, capsys):
+    assert main(["animate", str(tmp_path / "gone.mp4")]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1 and "does not exist" in captured.err
+
+
+def test_avatars_are_listed_with_licences_and_contact_sheets(tmp_path, capsys):
+    assert main(["avatars", "--preview", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in builtin_avatars()) and "CC0-1.0" in printed
+    assert len(list(tmp_path.glob("*_targets.png"))) == len(builtin_avatars())
+
+
+def test_embed_writes_an_npz(short_clip, tmp_path, capsys):
+    assert main(["embed", str(short_clip), "--out", str(tmp_path / "emb.npz")]) == 0
+    assert "10 images, 0 without a face" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["--help"], ["animate", "--help"], ["avatars", "--help"], ["embed", "--help"]])
+def test_help_works_as_a_module(command):
+    done = subprocess.run([sys.executable, "-m", "freeavatar", *command], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "usage:" in done.stdout

@@ -1,0 +1,195 @@
+"""Live Link Face CSV: layout, timecode, signs and reading back."""
+
+import csv
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from freeavatar.errors import InputError
+from freeavatar.export import read_live_link_csv, write_live_link_csv
+from freeavatar.export.live_link import EYE_DEGREES, timecodes
+from freeavatar.rig import ARKIT, Performance
+
+NTSC = Fraction(30000, 1001)
+ROTATIONS = "HeadYaw,HeadPitch,HeadRoll,LeftEyeYaw,LeftEyePitch,LeftEyeRoll,RightEyeYaw,RightEyePitch,RightEyeRoll"
+
+
+def perform(*, names: tuple[str, ...] = ARKIT, frames: int = 70, rate: Fraction = Fraction(30)) -> Performance:
+    random = np.random.default_rng(0)
+    return Performance(
+        avatar="anna",
+        names=names,
+        weights=random.random((frames, len(names)), np.float32),
+        times=np.arange(frames) / float(rate),
+        rate=rate,
+        head=random.uniform(-40, 40, (frames, 3)).astype(np.float32),
+        confidence=np.ones(frames, np.float32),
+    )
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_header_is_that_of_the_app(tmp_path: Path) -> None:
+    write_live_link_csv(perform(), tmp_path / "a.csv")
+    header = (tmp_path / "a.csv").read_text().splitlines()[0]
+    titles = ",".join(name[0].upper() + name[1:] for name in ARKIT)
+    assert header == f"Timecode,BlendShapeCount,{titles},{ROTATIONS}"
+    assert header.startswith("Timecode,BlendShapeCount,EyeBlinkLeft,EyeLookDownLeft,EyeLookInLeft,")
+    assert len(header.split(",")) == 2 + 61
+
+
+def test_each_frame_is_a_row_that_counts_61_values(tmp_path: Path) -> None:
+    write_live_link_csv(perform(frames=70), tmp_path / "a.csv")
+    rows = [line.split(",") for line in (tmp_path / "a.csv").read_text().splitlines()[1:]]
+    assert len(rows) == 70
+    assert {(row[1], len(row)) for row in rows} == {("61", 63)}
+
+
+def test_timecode_at_30_counts_whole_frames() -> None:
+    times = np.array([0, 1, 29, 30, 1799, 1800, 108000]) / 30
+    assert timecodes(times, Fraction(30)) == [
+        "00:00:00:00.000",
+        "00:00:00:01.000",
+        "00:00:00:29.000",
+        "00:00:01:00.000",
+        "00:00:59:29.000",
+        "00:01:00:00.000",
+        "01:00:00:00.000",
+    ]
+
+
+def test_timecode_at_29_97_is_non_drop() -> None:
+    times = np.array([0, 29, 30, 1799, 1800, 17982]) * 1001 / 30000
+    assert timecodes(times, NTSC) == [
+        "00:00:00:00.000",
+        "00:00:00:29.000",
+        "00:00:01:00.000",
+        "00:00:59:29.000",
+        "00:01:00:00.000",
+        "00:09:59:12.000",
+    ]
+
+
+def test_timecode_of_variable_rate_has_parts_of_a_frame() -> None:
+    times = np.array([0.0, 0.05, 0.99999, 1.0125])
+    assert timecodes(times, Fraction(30)) == [
+        "00:00:00:00.000",
+        "00:00:00:01.500",
+        "00:00:01:00.000",
+        "00:00:01:00.375",
+    ]
+
+
+def test_head_is_in_radians_with_the_signs_of_arkit(tmp_path: Path) -> None:
+    performance = perform(frames=1)
+    performance.head[0] = (90, 45, 30)
+    write_live_link_csv(performance, tmp_path / "a.csv")
+    (row,) = table(tmp_path / "a.csv")
+    assert (row["HeadYaw"], row["HeadPitch"], row["HeadRoll"]) == ("1.570796", "-0.785398", "-0.523599")
+
+
+def test_eyes_turn_to_the_actors_right_and_down_for_positive_values(tmp_path: Path) -> None:
+    performance = perform(frames=2)
+    performance.weights[:] = 0
+    for name in ("eyeLookInLeft", "eyeLookOutRight", "eyeLookDownLeft"):
+        performance.weights[0, ARKIT.index(name)] = 1
+    for name in ("eyeLookOutLeft", "eyeLookInRight", "eyeLookUpRight"):
+        performance.weights[1, ARKIT.index(name)] = 1
+    write_live_link_csv(performance, tmp_path / "a.csv")
+    columns = ROTATIONS.split(",")[3:]
+    values = [[float(row[name]) for name in columns] for row in table(tmp_path / "a.csv")]
+    full = np.radians(EYE_DEGREES)
+    np.testing.assert_allclose(values, [[full, full, 0, full, 0, 0], [-full, 0, 0, -full, -full, 0]], atol=1e-6)
+
+
+def test_a_missing_arkit_control_is_zero_and_an_own_one_is_left_out(tmp_path: Path) -> None:
+    performance = perform(names=("hairSway", "JawOpen"), frames=1)
+    write_live_link_csv(performance, tmp_path / "a.csv")
+    (row,) = table(tmp_path / "a.csv")
+    assert float(row["JawOpen"]) == pytest.approx(performance.weights[0, 1], abs=1e-6)
+    assert row["MouthClose"] == "0.000000" and "hairSway" not in row
+
+
+def test_a_rig_without_arkit_controls_keeps_its_own_names(tmp_path: Path) -> None:
+    performance = perform(names=("Smile, wide", "翻译", "smile"))
+    write_live_link_csv(performance, tmp_path / "own.csv")
+    with (tmp_path / "own.csv").open(newline="", encoding="utf-8") as file:
+        header, first, *_ = csv.reader(file)
+    assert header == [
+        "Timecode", "BlendShapeCount", "Smile, wide", "翻译", "smile", "HeadYaw", "HeadPitch", "HeadRoll"
+    ]  # fmt: skip
+    assert first[:2] == ["00:00:00:00.000", "6"]
+    back = read_live_link_csv(tmp_path / "own.csv")
+    assert back.names == performance.names
+    np.testing.assert_allclose(back.weights, performance.weights, atol=1e-6)
+    np.testing.assert_allclose(back.head, performance.head, atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [Fraction(10), Fraction(24), Fraction(30), Fraction(60)])
+def test_round_trip_finds_the_rate(tmp_path: Path, rate: Fraction) -> None:
+    performance = perform(rate=rate)
+    write_live_link_csv(performance, tmp_path / "a.csv")
+    back = read_live_link_csv(tmp_path / "a.csv")
+    assert (back.avatar, back.names, back.rate) == ("a", ARKIT, rate)
+    assert back.weights.dtype == back.head.dtype == back.confidence.dtype == np.float32
+    np.testing.assert_allclose(back.times, performance.times, atol=1e-9)
+    np.testing.assert_allclose(back.weights, performance.weights, atol=1e-6)
+    np.testing.assert_allclose(back.head, performance.head, atol=1e-4)
+
+
+def test_round_trip_at_a_given_rate_is_exact(tmp_path: Path) -> None:
+    performance = perform(rate=NTSC)
+    write_live_link_csv(performance, tmp_path / "a.csv")
+    back = read_live_link_csv(tmp_path / "a.csv", rate=NTSC)
+    assert back.rate == NTSC
+    np.testing.assert_allclose(back.times, performance.times, atol=1e-9)
+
+
+def test_reading_ignores_case_and_order_of_columns(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(
+        "\ufeffheadyaw,JAWOPEN,blendshapecount,eyeblinkleft,TimeCode,LeftEyeYaw\r\n"
+        "0.1,0.5,61,1.2,23:59:59:59.500,0.3\r\n"
+        "0.2,0.25,61,0,00:00:00:00.500,0.3\r\n",
+        encoding="utf-8",
+    )
+    back = read_live_link_csv(tmp_path / "a.csv")
+    assert back.names == ("eyeBlinkLeft", "jawOpen") and back.rate == 60
+    np.testing.assert_allclose(back.weights, [[1, 0.5], [0, 0.25]])
+    np.testing.assert_allclose(back.times, [0, 1 / 60], atol=1e-9)
+    np.testing.assert_allclose(back.head, np.degrees([[0.1, 0, 0], [0.2, 0, 0]]), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "no column Timecode"),
+        ("Timecode,BlendShapeCount\n", "no column of numbers"),
+        ("Timecode,JawOpen\n", "no rows"),
+        ("Timecode,JawOpen,jawopen\n", 'two columns "jawopen"'),
+        ("Timecode,JawOpen\n00:00:00:00.000\n", "out of range"),
+        ("Timecode,JawOpen\n00:00:00:00.000,wide\n", "wide"),
+        ("Timecode,JawOpen\n00:00:00:00.000,nan\n", "a number is missing"),
+        ("Timecode,JawOpen\n12 s,0\n", '"12 s" is not a timecode'),
+        ("Timecode,JawOpen\n00:00:00:01.000,0\n00:00:00:01.000,0\n", "does not increase"),
+    ],
+)
+def test_a_broken_file_is_refused_with_the_reason(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(InputError, match=f"a.csv is not a complete Live Link Face CSV .*{reason}"):
+        read_live_link_csv(tmp_path / "a.csv")
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="choose a file that exists"):
+        read_live_link_csv(tmp_path / "none.csv")
+
+
+def test_a_control_named_like_a_fixed_column_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="control headYaw of anna"):
+        write_live_link_csv(perform(names=("headYaw",)), tmp_path / "a.csv")
+    assert list(tmp_path.iterdir()) == []

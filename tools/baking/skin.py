@@ -1,0 +1,192 @@
+"""Painting a face: skin, brows, lips, cropped hair, iris, teeth, as one texture."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from tools.baking.atlas import TILES, TexelMap, bleed
+
+Color = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Skin:
+    """Colours are sRGB in [0, 1]; amounts are in [0, 1]."""
+
+    tone: Color = (0.80, 0.60, 0.50)
+    lips: Color = (0.70, 0.40, 0.38)
+    brows: Color = (0.22, 0.15, 0.11)
+    brow_thickness: float = 0.5
+    brow_amount: float = 0.9
+    brow_arch: float = 0.5
+    hair: Color = (0.16, 0.11, 0.08)
+    hair_amount: float = 0.9
+    hairline: float = 0.5
+    stubble: float = 0.0
+    beard: float = 0.0
+    freckles: float = 0.0
+    blush: float = 0.4
+    shadow: float = 0.3
+    """Darkening of the lids and below the eyes."""
+    wrinkles: float = 0.0
+    mottle: float = 0.4
+    iris: Color = (0.36, 0.24, 0.14)
+    lashes: Color = (0.08, 0.06, 0.05)
+    seed: int = 0
+
+
+def _smoothstep(low: float, high: float, x: np.ndarray) -> np.ndarray:
+    t = np.clip((x - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _noise(points: np.ndarray, frequency: float, rng: np.random.Generator) -> np.ndarray:
+    """Value noise in [-1, 1] at ``points`` ``(..., D)`` metres, ``frequency`` cells a metre."""
+    lattice = rng.uniform(-1, 1, (64,) * points.shape[-1]).astype(np.float32)
+    p = points * frequency + 1000
+    cell = np.floor(p).astype(np.int64)
+    t = p - cell
+    t = t * t * (3 - 2 * t)
+    total = np.zeros(points.shape[:-1], np.float32)
+    for corner in np.ndindex(*(2,) * points.shape[-1]):
+        index = tuple((cell[..., k] + corner[k]) % 64 for k in range(points.shape[-1]))
+        weight = np.prod([t[..., k] if c else 1 - t[..., k] for k, c in enumerate(corner)], axis=0)
+        total += weight * lattice[index]
+    return total
+
+
+def _mix(image: np.ndarray, color: Color | np.ndarray, amount: np.ndarray) -> np.ndarray:
+    return image + (np.asarray(color, np.float32) - image) * amount[..., None]
+
+
+def _brow_mask(p: np.ndarray, skin: Skin, rng: np.random.Generator) -> np.ndarray:
+    """Hair-like strokes along an arch over each eye; ``p`` is measured from between the eyes."""
+    x, y = np.abs(p[..., 0]) * 1000, p[..., 1] * 1000
+    along = np.clip((x - 11) / 43, 0, 1)
+    middle = 17.0 + (4.0 + 5.0 * skin.brow_arch) * np.sin(np.pi * np.clip(along, 0, 1) ** 1.3) * 0.9 - 3.5 * along**2
+    half = (1.6 + 3.0 * skin.brow_thickness) * (1 - 0.72 * along**1.5) * _smoothstep(0, 0.10, along + 0.04)
+    rough = _noise(np.stack([x + y, y * 0.5], axis=-1), 0.9, rng) + 0.6 * _noise(
+        np.stack([x - y, y], axis=-1), 1.8, rng
+    )
+    edge = 1 - _smoothstep(0.45, 1.05, np.abs(y - middle + 0.5 * rough) / half)
+    inside = _smoothstep(8.5, 13, x) * (1 - _smoothstep(51, 56, x)) * (p[..., 2] > -0.03)
+    return np.clip(edge * inside * (0.85 + 0.35 * rough), 0, 1) * skin.brow_amount
+
+
+def _hair_mask(p: np.ndarray, skin: Skin, rng: np.random.Generator) -> np.ndarray:
+    """Cropped hair: above a hairline that drops from the forehead to the temples and behind the ears."""
+    x, y, z = np.moveaxis(p * 1000, -1, 0)
+    front = 72 - 14 * (skin.hairline - 0.5)
+    line = front - 0.0075 * x**2 - 1.1 * np.clip(-48 - z, 0, None) + 10 * np.exp(-(((np.abs(x) - 44) / 14) ** 2))
+    line = np.maximum(line, -62)
+    wobble = 2.5 * _noise(p, 120, rng) + 1.5 * _noise(p, 400, rng)
+    return _smoothstep(-2.5, 4, y - line + wobble) * skin.hair_amount
+
+
+def paint(texels: TexelMap, masks: dict[str, np.ndarray], skin: Skin) -> np.ndarray:
+    """Paint the atlas.
+
+    Args:
+        texels: from :func:`tools.baking.atlas.texel_map`, ``(S, S)``.
+        masks: lips, eyelids, ears and inside-mouth in MakeHuman's layout.
+        skin: what to paint.
+
+    Returns:
+        sRGB, ``(S, S, 3)`` uint8.
+    """
+    rng = np.random.default_rng(skin.seed)
+    covered = texels.covered["skin"]
+    image = np.full((*covered.shape, 3), 0.5, np.float32)
+    image[covered] = _paint_skin(texels, masks, skin, rng)[covered]
+    teeth = np.array([0.90, 0.87, 0.80], np.float32) * np.ones_like(image)
+    image[texels.covered["teeth"]] = _paint_teeth(texels, teeth)[texels.covered["teeth"]]
+    image[texels.covered["tongue"]] = (0.62, 0.30, 0.30)
+    image[texels.covered["lashes"]] = skin.lashes
+    everything = np.logical_or.reduce(list(texels.covered.values()))
+    image = bleed(image, everything, max(4, len(covered) // 128))
+    _paint_eye(image, skin, rng)
+    return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def _paint_skin(texels: TexelMap, masks: dict, skin: Skin, rng: np.random.Generator) -> np.ndarray:
+    p = texels.position
+    x, y, z = np.moveaxis(p * 1000, -1, 0)
+    image = np.ones((*p.shape[:2], 3), np.float32) * np.asarray(skin.tone, np.float32)
+    coarse, fine = _noise(p, 60, rng), _noise(p, 500, rng) + 0.6 * _noise(p, 1100, rng)
+    image *= (1 + skin.mottle * (0.06 * coarse + 0.05 * fine))[..., None]
+    face = (z > -20).astype(np.float32)
+    cheeks = np.exp(-(((np.abs(x) - 42) / 18) ** 2) - ((y + 32) / 16) ** 2) * face
+    nose = np.exp(-((x / 14) ** 2) - ((y + 38) / 12) ** 2) * face
+    ears = texels.sample(masks["ears"])
+    flush = np.asarray(skin.tone) * np.array([1.06, 0.74, 0.72])
+    image = _mix(image, flush, np.clip(0.6 * skin.blush * (cheeks + 0.7 * nose) + 0.35 * ears, 0, 1))
+    lids = texels.sample(masks["eyelids"])
+    below = np.exp(-(((np.abs(x) - 30) / 14) ** 2) - ((y + 12) / 5) ** 2) * face
+    dark = np.asarray(skin.tone) * np.array([0.72, 0.60, 0.58])
+    image = _mix(image, dark, np.clip(skin.shadow * (0.8 * lids + 0.6 * below), 0, 1))
+    spots = _smoothstep(0.45, 0.75, _noise(p, 420, rng)) * (cheeks + nose)
+    image = _mix(image, np.asarray(skin.tone) * 0.62, np.clip(skin.freckles * spots, 0, 1))
+    image *= (1 - skin.wrinkles * _wrinkles(x, y, z))[..., None]
+    jaw = _smoothstep(-38, -56, y) * _smoothstep(-125, -105, y) * (z > -65)
+    jaw = jaw + np.exp(-((x / 24) ** 2) - ((y + 58) / 7) ** 2) * (z > 0)
+    lips = _smoothstep(0.25, 0.75, texels.sample(masks["lips"]))
+    grain = np.clip(0.75 + 0.5 * fine, 0, 1)
+    image = _mix(
+        image, np.asarray(skin.hair), np.clip(jaw, 0, 1) * (1 - lips) * (0.4 * skin.stubble + 0.9 * skin.beard * grain)
+    )
+    image = _mix(image, skin.lips, lips * 0.85)
+    image = _mix(image, skin.hair, _hair_mask(p, skin, rng) * np.clip(0.9 + 0.25 * fine, 0, 1))
+    image = _mix(image, skin.brows, _brow_mask(p, skin, rng))
+    inside = _smoothstep(0.2, 0.6, texels.sample(masks["inside-mouth"]))
+    return _mix(image, (0.36, 0.13, 0.12), inside)
+
+
+def _wrinkles(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Lines of the forehead, crow's feet and the fold from nose to mouth, in [0, 1]."""
+    forehead = np.clip(np.sin(y * 0.85 + 0.002 * x**2), 0.6, 1) - 0.6
+    forehead = 2.5 * forehead * np.exp(-(((y - 46) / 12) ** 2)) * np.exp(-((x / 40) ** 2)) * (z > -30)
+    fold = (
+        np.exp(-(((np.abs(x) - 17 - (-36 - y) * 0.42) / 1.4) ** 2))
+        * _smoothstep(-72, -60, y)
+        * _smoothstep(-30, -38, y)
+    )
+    feet = np.clip(np.sin((y + 2) * 1.6 + 0.1 * np.abs(x)), 0.5, 1) - 0.5
+    feet = 2 * feet * np.exp(-(((np.abs(x) - 56) / 5) ** 2) - (y / 9) ** 2)
+    return np.clip(0.35 * forehead + 0.4 * fold * (z > 0) + 0.3 * feet, 0, 1)
+
+
+def _paint_teeth(texels: TexelMap, image: np.ndarray) -> np.ndarray:
+    """Gaps between teeth and gums, by the texture layout of the strips."""
+    u, v = np.moveaxis(texels.makehuman_uv, -1, 0)
+    across = (u - 0.678) / 0.0605
+    gap = np.abs((across * 14) % 1 - 0.5)
+    image = image * (1 - 0.30 * _smoothstep(0.40, 0.5, gap))[..., None]
+    away = np.clip(np.abs(v - 0.8978) / 0.0222, 0, 1)
+    return _mix(image, (0.66, 0.34, 0.34), _smoothstep(0.62, 0.72, away))
+
+
+def _paint_eye(image: np.ndarray, skin: Skin, rng: np.random.Generator) -> None:
+    """Sclera, limbus, iris and pupil on the polar tile of the eyeball; radius 1 is 100 degrees."""
+    size = len(image)
+    x0, y0, x1, y1 = (round(v * size) for v in TILES["eye"])
+    yy, xx = np.mgrid[y0:y1, x0:x1]
+    dx, dy = (2 * xx + 1 - x0 - x1) / (x1 - x0), (2 * yy + 1 - y0 - y1) / (y1 - y0)
+    degrees = np.hypot(dx, dy) / (1 - 0.008 / 0.28) * 100
+    turn = np.arctan2(dy, dx)
+    fibres = _noise(np.stack([np.cos(turn) * 9, np.sin(turn) * 9, degrees * 0.10], -1), 1.3, rng)
+    sclera = np.ones((*degrees.shape, 3), np.float32) * np.array([0.90, 0.87, 0.84], np.float32)
+    sclera = _mix(sclera, (0.80, 0.55, 0.50), _smoothstep(38, 75, degrees) * 0.7)
+    ring = np.asarray(skin.iris) * (1 + 0.35 * fibres[..., None] * _smoothstep(12, 20, degrees)[..., None])
+    ring = ring * (1.25 - 0.5 * _smoothstep(14, 28, degrees))[..., None]
+    eye = _mix(sclera, np.clip(ring, 0, 1), 1 - _smoothstep(27.0, 30.0, degrees))
+    eye = _mix(eye, np.asarray(skin.iris) * 0.35, 0.75 * np.exp(-(((degrees - 28.0) / 2.2) ** 2)))
+    eye = _mix(eye, (0.02, 0.02, 0.02), 1 - _smoothstep(10.5, 12.5, degrees))
+    image[y0:y1, x0:x1] = eye
+
+
+def to_jpeg(image: np.ndarray) -> bytes:
+    """Encode RGB ``(S, S, 3)`` uint8."""
+    done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+    assert done
+    return data.tobytes()

@@ -1,0 +1,79 @@
+"""Real face crops with silver labels: a zip of images beside a labels.csv, decoded once."""
+
+import csv
+import hashlib
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from freeavatar.errors import InputError
+from freeavatar.files import replacing
+from freeavatar.rig import ARKIT
+
+DEAD = ("cheekPuff", "noseSneerLeft", "noseSneerRight", "cheekSquintLeft", "cheekSquintRight", "tongueOut")
+"""Channels the silver labels do not carry: never trained on real faces."""
+FAINT = ("eyeWideLeft", "eyeWideRight", "jawForward")
+"""Channels the silver labels hardly carry: trained on real faces with a tenth of the weight."""
+ONE_SIDED = ("browDown", "browOuterUp")
+"""Brows the silver labels move together: only their mean is trained on real faces."""
+
+
+def read_rows(labels: Path, *, split: str = "train") -> list[dict[str, str]]:
+    """Rows of a split of labels.csv.
+
+    Raises:
+        InputError: no such file, or no row of the split.
+    """
+    if not labels.is_file():
+        raise InputError(f"{labels} does not exist: give the labels.csv of the face crops.")
+    with labels.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == split]
+    if not rows:
+        raise InputError(f"{labels} has no row of split {split!r}: expected train or val.")
+    return rows
+
+
+def rigs_of(rows: list[dict[str, str]]) -> np.ndarray:
+    """Blendshape scores ``(N, 52)`` float32 in ARKit's order; 0 where a channel has no column."""
+    return np.array([[float(row.get(name) or 0) for name in ARKIT] for row in rows], np.float32)
+
+
+def read_silver_labels(labels: Path) -> np.ndarray:
+    """Silver labels of the train split as rigs to re-enact, ``(N, 52)``: each channel's resting value
+    (10th percentile) taken off and its 99.5th percentile, where it is alive, brought to 1."""
+    scores = rigs_of(read_rows(labels))
+    low, high = np.quantile(scores, [0.1, 0.995], axis=0)
+    return (np.clip((scores - low) / np.maximum(high - low, 0.25), 0, 1)).astype(np.float32)
+
+
+def decode_faces(archive: Path, rows: list[dict[str, str]], folder: Path) -> np.ndarray:
+    """Decode the rows' crops once into a memory-mapped cache in ``folder``.
+
+    Returns:
+        Luma, ``(N, 144, 144)`` uint8.
+
+    Raises:
+        InputError: the archive cannot be read, or lacks an image of the rows.
+    """
+    names = [row["file"] for row in rows]
+    key = hashlib.sha256("\n".join([str(archive.resolve()), *names]).encode()).hexdigest()[:12]
+    cache = folder / f"faces_{key}.npy"
+    if not cache.exists():
+        with replacing(cache) as temporary:
+            _decode_into(temporary, archive, names)
+    return np.load(cache, mmap_mode="r")
+
+
+def _decode_into(path: Path, archive: Path, names: list[str]) -> None:
+    out = np.lib.format.open_memmap(path, "w+", np.uint8, (len(names), 144, 144))
+    try:
+        with zipfile.ZipFile(archive) as images:
+            for i, name in enumerate(names):
+                out[i] = cv2.imdecode(np.frombuffer(images.read(name), np.uint8), cv2.IMREAD_GRAYSCALE)
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{archive} is no zip with the images of labels.csv ({error}): give the folder of both."
+        ) from error
+    out.flush()

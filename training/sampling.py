@@ -1,0 +1,119 @@
+"""Drawing rigs, poses, lights and backgrounds for rendered training faces."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from freeavatar.render import Light, Lighting
+from freeavatar.rig import ARKIT, mirrored
+
+INDEX = {name: k for k, name in enumerate(ARKIT)}
+_RARE = (
+    "cheekPuff", "noseSneer", "tongueOut", "jawSide", "mouthSide", "mouthRollLower", "mouthRollUpper",
+    "mouthPress", "mouthFrown", "eyeWide", "jawForward", "browDown", "mouthFunnel", "mouthShrugLower",
+    "mouthShrugUpper", "mouthDimple", "mouthStretch", "eyeBlink", "cheekSquint", "browOuterUp",
+    "mouthClose", "mouthPucker", "mouthUpperUp", "mouthLowerDown", "mouthSmile", "browInnerUp", "jawOpen",
+)  # fmt: skip
+_EXCLUSIVE = (
+    ("jawLeft", "jawRight"), ("mouthLeft", "mouthRight"),
+    ("eyeBlinkLeft", "eyeWideLeft"), ("eyeBlinkRight", "eyeWideRight"),
+    ("eyeLookUpLeft", "eyeLookDownLeft"), ("eyeLookUpRight", "eyeLookDownRight"),
+    ("eyeLookInLeft", "eyeLookOutLeft"), ("eyeLookInRight", "eyeLookOutRight"),
+    ("mouthFunnel", "mouthPucker"), ("cheekPuff", "jawOpen"),
+)  # fmt: skip
+_REGIONS = ("brow", "eye", "mouth", "cheek", "jaw", "nose")
+
+
+@dataclass(frozen=True)
+class RigSampler:
+    """Draws rigs: expressions people were seen with, plus shapes they seldom show."""
+
+    seen: np.ndarray
+    """Silver labels, ``(N, 52)`` in [0, 1]; channels without a label are 0."""
+    is_natural: bool = False
+    """Keep to expressions people were seen with, a third of them with one rare shape on top."""
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """One rig, ``(52,)`` float32 in [0, 1]."""
+        kind = 0.0 if self.is_natural else rng.uniform()
+        rig = np.zeros(len(ARKIT), np.float32)
+        if kind < 0.72:
+            rig = self.seen[rng.integers(len(self.seen))] * rng.uniform(0.6, 1.25)
+            if rng.uniform() < 0.5:
+                rig = rig[mirrored(ARKIT)]
+            if rng.uniform() < 0.35:
+                rig = self._lean(rig, rng)
+        count = rng.choice(4, p=[0.30, 0.35, 0.22, 0.13]) if kind < 0.72 else rng.integers(0, 5)
+        if self.is_natural:
+            count = int(rng.uniform() < 1 / 3)
+        for name in rng.choice(_RARE, count, replace=False):
+            self._add(rig, str(name), rng)
+        if rng.uniform() < 0.4:
+            self._gaze(rig, rng)
+        return np.clip(self._consistent(rig, rng), 0, 1).astype(np.float32)
+
+    @staticmethod
+    def _lean(rig: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Weaken one side of one region."""
+        region, side = rng.choice(_REGIONS[:3]), rng.choice(["Left", "Right"])
+        weaker = [k for name, k in INDEX.items() if name.startswith(region) and name.endswith(side)]
+        rig = rig.copy()
+        rig[weaker] *= rng.uniform(0, 0.6)
+        return rig
+
+    @staticmethod
+    def _add(rig: np.ndarray, name: str, rng: np.random.Generator) -> None:
+        amount = rng.uniform(0.15, 1.0)
+        if name in INDEX:
+            rig[INDEX[name]] = amount
+            if name == "mouthClose":
+                rig[INDEX["jawOpen"]] = max(rig[INDEX["jawOpen"]], amount)
+        elif name.endswith("Side"):
+            rig[INDEX[name.replace("Side", str(rng.choice(["Left", "Right"])))]] = amount
+        else:
+            left, right = rng.choice([[1, 1], [1, 0], [0, 1]], p=[0.5, 0.25, 0.25]) * amount * rng.uniform(0.7, 1, 2)
+            for side, value in (("Left", left), ("Right", right)):
+                rig[INDEX[name + side]] = max(value, rig[INDEX[name + side]] * (value > 0))
+
+    @staticmethod
+    def _gaze(rig: np.ndarray, rng: np.random.Generator) -> None:
+        """Both eyes to one place."""
+        across, up = np.clip(rng.normal(0, 0.45, 2), -1, 1)
+        for side, inward in (("Left", -across), ("Right", across)):
+            rig[INDEX[f"eyeLookIn{side}"]], rig[INDEX[f"eyeLookOut{side}"]] = max(inward, 0), max(-inward, 0)
+            rig[INDEX[f"eyeLookUp{side}"]], rig[INDEX[f"eyeLookDown{side}"]] = max(up, 0), max(-up, 0)
+
+    @staticmethod
+    def _consistent(rig: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Keep what no face can show together from the draw."""
+        for one, other in _EXCLUSIVE:
+            a, b = INDEX[one], INDEX[other]
+            weaker = a if rig[a] < rig[b] else b
+            rig[weaker] = 0
+        rig[INDEX["mouthClose"]] = min(rig[INDEX["mouthClose"]], rig[INDEX["jawOpen"]])
+        if rig[INDEX["tongueOut"]] > 0:
+            rig[INDEX["jawOpen"]] = max(rig[INDEX["jawOpen"]], rng.uniform(0.2, 0.6))
+            rig[INDEX["mouthClose"]] = 0
+        return rig
+
+
+def draw_head(rng: np.random.Generator) -> np.ndarray:
+    """Yaw, pitch and roll of a head, ``(3,)`` degrees."""
+    return rng.normal(0, [13, 9, 6]) * rng.choice([0.3, 1.0, 1.4], p=[0.2, 0.6, 0.2])
+
+
+def draw_lighting(rng: np.random.Generator) -> Lighting:
+    """Key, fill and rim of random place, strength and warmth."""
+
+    def light(strength: float, z: float) -> Light:
+        direction = (rng.normal(0, 0.8), rng.normal(0.4, 0.6), z)
+        warmth = rng.uniform(-0.12, 0.12)
+        return Light(direction, (strength * (1 + warmth), strength, strength * (1 - warmth)))
+
+    lights = (
+        light(rng.uniform(0.5, 2.2), rng.uniform(0.2, 1.2)),
+        light(rng.uniform(0, 0.9), rng.uniform(0.2, 1)),
+        light(rng.uniform(0, 1.0), rng.uniform(-1, -0.2)),
+    )
+    sky = rng.uniform(0.15, 0.9)
+    return Lighting(lights, (sky, sky, sky), (sky * rng.uniform(0.2, 1),) * 3)
