@@ -12,7 +12,7 @@ from sqlite_utils import Database
 from annotation.exporting import COLUMNS
 from annotation.fec import is_fec, read_fec
 from annotation.ids import new_id, now
-from annotation.images import add_image, reference_id
+from annotation.images import add_image, is_forgotten, reference_id
 from annotation.questions import insert_question
 from annotation.store import Store
 from freeavatar.errors import InputError
@@ -27,7 +27,8 @@ class _Row:
 
 
 def import_answers(store: Store, path: Path) -> int:
-    """Add the labels of a CSV, all or none; pictures the pool lacks are known by name alone.
+    """Add the labels of a CSV, all or none; pictures the pool lacks are known by name alone, and labels of
+    forgotten ones are left out.
 
     Returns:
         How many votes there were.
@@ -75,7 +76,9 @@ def _csv_rows(path: Path) -> Iterator[_Row]:
 
 
 def _add(store: Store, db: Database, row: _Row) -> int:
-    images = [_image(store, *image) for image in row.images]
+    images = [image for source in row.images if (image := _image(store, *source)) is not None]
+    if len(images) < len(row.images):
+        return 0
     question = (new_id(), "odd", "imported", "imported", None, None, row.type, 0, 0, now())
     insert_question(db, question, images)
     for annotator, vote in row.votes:
@@ -87,12 +90,14 @@ def _add(store: Store, db: Database, row: _Row) -> int:
     return len(row.votes)
 
 
-def _image(store: Store, source: str, box: tuple[float, ...] | None) -> str:
-    """Id of the image, which the pool may not have."""
+def _image(store: Store, source: str, box: tuple[float, ...] | None) -> str | None:
+    """Id of the image, which the pool may not have; None if it was forgotten."""
     known = None
     if box is None:
         known = store.value("select id from images where id = ? or source = ?", (Path(source).stem, source))
     if known is None:
         known = reference_id(source, box)
+        if is_forgotten(store, known):
+            return None
         add_image(store, known, kind="reference", source=source, licence="unknown", crop=None, box=box)
     return known

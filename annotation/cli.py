@@ -41,6 +41,9 @@ def _parser() -> argparse.ArgumentParser:
         "csv", type=Path
     )
     add("stats", _stats, "agreement, quality and coverage")
+    codes = add("codes", _codes, "list completion codes, or check some")
+    codes.add_argument("codes", nargs="*", metavar="CODE")
+    codes.add_argument("--out", type=Path, metavar="FILE", help="write them as CSV")
     add("merge", _merge, "add everything another store has").add_argument("other", type=Path)
     add("backup", _backup, "copy the database while it is in use").add_argument("file", type=Path)
     add("check", _check, "look for damage and orphans")
@@ -50,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     forget.add_argument("--models", type=Path, nargs="*", default=[], help="folders searched for models trained on it")
     settings = add("settings", _settings, "show or change quota, redundancy, shares")
     settings.add_argument("change", nargs="*", metavar="NAME=VALUE")
+    settings.add_argument("--consent", type=Path, metavar="FILE", help="text annotators agree to, a paragraph a line")
     return parser
 
 
@@ -130,11 +134,32 @@ def _stats(args: argparse.Namespace) -> None:
         print(f"  {person.id}: {person.answers} answers{seconds}, skill {person.skill:.2f}{marks}")
 
 
-def _merge(args: argparse.Namespace) -> None:
-    from annotation.maintenance import merge_store
+def _codes(args: argparse.Namespace) -> int:
+    from annotation.completions import read_completions, write_completions
 
-    added = merge_store(_open(args, is_new_ok=True), args.other)
-    print(", ".join(f"{count} {table}" for table, count in added.items() if count) or "nothing new", "added.")
+    wanted = {code.strip().upper() for code in args.codes}
+    given = [one for one in read_completions(_open(args)) if not wanted or one.code in wanted]
+    if args.out:
+        write_completions(given, args.out)
+    for one in given:
+        print(
+            f"{one.code}  {one.annotator}: {one.reason}, {one.answers} answers ({one.answers_now} now), {one.created}"
+        )
+    unknown = sorted(wanted - {one.code for one in given})
+    for code in unknown:
+        print(f"{code}  was never given to anybody.")
+    return int(bool(unknown))
+
+
+def _merge(args: argparse.Namespace) -> None:
+    from annotation.merging import merge_store
+
+    merged = merge_store(_open(args, is_new_ok=True), args.other)
+    print(", ".join(f"{count} {table}" for table, count in merged.added.items() if count) or "nothing new", "added.")
+    if merged.barred:
+        print(f"{merged.barred} images were forgotten here and stay away, with their answers.")
+    for image in merged.forgotten_there:
+        print(f"forgotten there, still here: {image}; `forget {image}` if it should go here too")
 
 
 def _backup(args: argparse.Namespace) -> None:
@@ -175,17 +200,27 @@ def _forget(args: argparse.Namespace) -> None:
     print(f"forgotten: {gone.images} images, {gone.questions} questions, {gone.answers} answers.")
     for path in gone.files:
         print(f"deleted: {path}")
+    for path in gone.left:
+        print(f"left, as it is not what this database wrote there; look yourself: {path}")
     for path in gone.models:
         print(f"trained on it: {path}")
 
 
 def _settings(args: argparse.Namespace) -> None:
+    from annotation.consent import change_consent, consent_id, consent_text
     from annotation.settings import LabelSettings, change_settings, parse_change, read_settings
 
     store = _open(args, is_new_ok=True)
-    settings = change_settings(store, **dict(map(parse_change, args.change))) if args.change else read_settings(store)
+    changes = dict(map(parse_change, args.change))
+    if args.consent:
+        change_consent(store, args.consent)
+    settings = change_settings(store, **changes) if changes else read_settings(store)
     for item in fields(LabelSettings):
         print(f"{item.name}={getattr(settings, item.name)}")
+    text = consent_text(store)
+    print(f"consent ({consent_id(text)}):")
+    for paragraph in text.splitlines():
+        print(f"  {paragraph}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -191,5 +191,5 @@ def _record(
     snapshot, folder = new_id(), str(images.resolve()) if images else None
     with store.write() as db:
         row = (snapshot, str(out.resolve()), folder, kind, count, min_agreement, digest, now())
-        db.execute("insert into snapshots values (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        db.execute("insert into snapshots values (?, ?, ?, ?, ?, ?, ?, ?, 1)", row)
         db.conn.executemany("insert into snapshot_images values (?, ?)", [(snapshot, image) for image in used])

@@ -1,12 +1,16 @@
 """Forgetting an image: the one deletion there is."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from annotation.ids import now
+from annotation.images import content_hash
 from annotation.store import Store
 from freeavatar.errors import InputError
 from freeavatar.paths import home
+
+_CROPS = "select id, crop from images where id in ({})"
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,8 @@ class Forgotten:
     answers: int
     files: list[str]
     """Snapshots and crops deleted from disk."""
+    left: list[str]
+    """Files where such snapshots were written that hold something else now, or are another machine's."""
     models: list[str]
     """Configurations of runs and weights that were trained on such a snapshot: these still know the image."""
 
@@ -25,7 +31,8 @@ class Forgotten:
 def forget_image(store: Store, name: str, *, models: Sequence[Path] = ()) -> Forgotten:
     """Delete an image for good: crop, embedding, questions with it, their answers, snapshots it is in.
 
-    Copies made by ``backup``, and the original file the crop was cut from, stay where they are.
+    Neither a merge nor an import brings it back. Copies made by ``backup``, and the original file the crop was cut
+    from, stay where they are.
 
     Args:
         store: the labels.
@@ -53,12 +60,16 @@ def forget_image(store: Store, name: str, *, models: Sequence[Path] = ()) -> For
         for snapshot in snapshots:
             db.execute("delete from snapshot_images where snapshot_id = ?", (snapshot["id"],))
             db.execute("delete from snapshots where id = ?", (snapshot["id"],))
+        own = {row["sha256"] for row in store.rows("select sha256 from snapshots where is_own = 1")}
+        crops = {row["id"]: row["crop"] for row in store.rows(_CROPS.format(", ".join("?" * len(ids))), ids)}
+        _bury(store, crops)
         db.execute(f"delete from embeddings {of_images}", ids)
         db.execute(f"delete from images {of_images.replace('image_id', 'id')}", ids)
         store.set("forgotten", store.get("forgotten", 0) + 1)
+        # Before the rows are gone for good: a crash here leaves them, and the next try finds the files.
+        files, left = _delete_files(snapshots, own, crops)
     store.db.execute("pragma wal_checkpoint(truncate)").fetchall()
-    files = [path for snapshot in snapshots for path in _delete_files(snapshot, ids)]
-    return Forgotten(len(ids), len(questions), answers, files, known_to)
+    return Forgotten(len(ids), len(questions), answers, files, left, known_to)
 
 
 def _delete_questions(store: Store, questions: Sequence[str]) -> int:
@@ -76,15 +87,43 @@ def _delete_questions(store: Store, questions: Sequence[str]) -> int:
     return answers
 
 
-def _delete_files(snapshot: dict, ids: Sequence[str]) -> list[str]:
-    """Delete a snapshot's file, and the images' crops beside it."""
-    paths = [Path(snapshot["path"])]
-    if snapshot["images_path"]:
-        paths += [Path(snapshot["images_path"]) / f"{image}.jpg" for image in ids]
-    there = [path for path in paths if path.is_file()]
-    for path in there:
+def _bury(store: Store, crops: Mapping[str, bytes | None]) -> None:
+    """Note by hash what must not come back by a merge or an import."""
+    with store.write() as db:
+        rows = [(image, content_hash(crop), now()) for image, crop in crops.items()]
+        db.conn.executemany("insert or replace into tombstones values (?, ?, ?)", rows)
+
+
+def _delete_files(
+    snapshots: Sequence[Mapping], own: Collection[str], crops: Mapping[str, bytes | None]
+) -> tuple[list[str], list[str]]:
+    """Delete snapshots, and the images' crops beside them, where they are what this store wrote.
+
+    A path alone proves nothing: the row may come from another machine, the file may be somebody else's by now.
+    ``own`` holds the hashes of every snapshot this store wrote.
+    """
+    doomed = {snapshot["sha256"] for snapshot in snapshots if snapshot["is_own"]}
+    gone, left = [], []
+    for snapshot in snapshots:
+        files = {Path(snapshot["path"]): doomed}
+        if snapshot["images_path"]:
+            hashes = {image: content_hash(crop) for image, crop in crops.items()}
+            files |= {Path(snapshot["images_path"]) / f"{image}.jpg": {digest} for image, digest in hashes.items()}
+        for path in filter(Path.is_file, files):
+            digest = content_hash(path.read_bytes())
+            if snapshot["is_own"] and digest in files[path] and _unlink(path):
+                gone.append(str(path))
+            elif digest not in own:
+                left.append(str(path))
+    return gone, left
+
+
+def _unlink(path: Path) -> bool:
+    try:
         path.unlink()
-    return [str(path) for path in there]
+    except OSError:
+        return False
+    return True
 
 
 def _models_trained_on(snapshots: Sequence[dict], folders: Sequence[Path]) -> list[str]:

@@ -32,6 +32,17 @@ def reference_id(source: str, box: Sequence[float] | None) -> str:
     return hashlib.sha256(json.dumps([source, box]).encode()).hexdigest()[:32]
 
 
+def content_hash(crop: bytes | None) -> str | None:
+    """Hash of a stored crop; the same file has one on every machine."""
+    return None if crop is None else hashlib.sha256(crop).hexdigest()
+
+
+def is_forgotten(store: Store, image_id: str, crop: bytes | None = None) -> bool:
+    """Whether an image was forgotten, by its id or by its crop: it must not come back."""
+    sql = "select 1 from tombstones where image_id = ? or crop_hash = ?"
+    return store.value(sql, (image_id, content_hash(crop))) is not None
+
+
 def encode_crop(crop: np.ndarray) -> bytes:
     """JPEG of a crop ``(S, S, 3)`` uint8."""
     _, data = cv2.imencode(".jpg", crop[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])

@@ -15,6 +15,7 @@ from annotation.images import (
     add_image,
     decode_crop,
     encode_crop,
+    is_forgotten,
     pixel_id,
     reference_id,
 )  # fmt: skip
@@ -234,10 +235,14 @@ class _Pool:
         image_id = pixel_id(face.crop) if face.box is None else reference_id(face.source, face.box)
         if face.box is None and self._has_twin(face.crop, vector):
             return False
+        data = encode_crop(face.crop)
+        if is_forgotten(self._store, image_id, data):
+            self._report.failures.append(f"{face.source} was forgotten once: it stays away.")
+            return True
         with self._store.write():
             is_new = add_image(
                 self._store, image_id, kind=face.kind, source=face.source, licence=self._options.licence,
-                crop=encode_crop(face.crop), box=face.box, person=face.person,
+                crop=data, box=face.box, person=face.person,
             )  # fmt: skip
             if is_new:
                 add_embeddings(self._store, [image_id], self._embedder.weights, vector[None])

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -99,6 +99,17 @@ def pool_version(store: Store) -> tuple:
     return last, store.get("forgotten", 0), read_settings(store).is_builtin_asked
 
 
+def _without_forgotten(index: PoolIndex, store: Store, forgotten: int) -> PoolIndex:
+    """The index without images that are gone: those must not wait for a rebuild."""
+    there = {row["id"] for row in store.rows("select id from images")}
+    kept = [k for k, image in enumerate(index.ids) if image in there]
+    ids = [index.ids[k] for k in kept]
+    return replace(
+        index, ids=ids, vectors=index.vectors[kept], uses=index.uses[kept], places={i: k for k, i in enumerate(ids)},
+        version=(index.version[0], forgotten, *index.version[2:]),
+    )  # fmt: skip
+
+
 class LiveIndex:
     """A :class:`PoolIndex` that is rebuilt in the background as images and answers come in."""
 
@@ -110,14 +121,21 @@ class LiveIndex:
 
     def current(self) -> PoolIndex:
         """The newest index there is; starts making a newer one if the store has moved on."""
-        index = self._current
-        has_changed = pool_version(self._store) != index.version
+        index, version = self._current, pool_version(self._store)
+        if version[1] != index.version[1]:
+            index = self._current = _without_forgotten(index, self._store, version[1])
+        has_changed = version != index.version
         has_learned = count_answers(self._store) >= max(2 * _FEW_ANSWERS, 1.5 * index.answers)
         if has_changed and len(index.ids) < SMALLEST_POOL:
             self._rebuild()
         elif (has_changed or has_learned) and self._may_rebuild():
             threading.Thread(target=self._rebuild_and_release, daemon=True).start()
         return self._current
+
+    def is_fresh(self) -> bool:
+        """Whether the index has everything the pool has, embedded."""
+        index = self._current
+        return pool_version(self._store) == index.version and len(pool_ids(self._store)) == len(index.ids)
 
     def _may_rebuild(self) -> bool:
         return time.monotonic() - self._made > _REST and self._lock.acquire(blocking=False)

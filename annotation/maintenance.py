@@ -1,4 +1,4 @@
-"""Merging stores, backing one up, checking it, leaving an annotator out."""
+"""Backing a store up, checking it, leaving an annotator out."""
 
 import json
 import sqlite3
@@ -11,54 +11,6 @@ from annotation.settings import read_settings
 from annotation.store import Store
 from freeavatar.errors import InputError
 from freeavatar.files import make_folder, replacing
-
-_TABLES = (
-    "consents", "annotators", "images", "embeddings", "clips", "questions", "question_images", "comparisons",
-    "gold", "leases", "answers", "exclusions", "snapshots", "snapshot_images",
-)  # fmt: skip
-"""Parents before children; settings stay each store's own."""
-
-
-def merge_store(store: Store, other: Path) -> dict[str, int]:
-    """Add everything another store has, all or nothing; rows with the same id are the same.
-
-    Returns:
-        Rows added to each table.
-
-    Raises:
-        InputError: the other is missing, newer, or the same file.
-    """
-    if other.exists() and other.resolve() == store.path.resolve():
-        raise InputError(f"{other} is this database itself: give another one.")
-    Store(other, is_new_ok=False).close()
-    added = {}
-    store.db.conn.execute("attach database ? as other", (str(other),))
-    try:
-        with store.write() as db:
-            for table in _TABLES:
-                added[table] = db.execute(f"insert or ignore into {table} select * from other.{table}").rowcount
-            db.execute(
-                "update images set crop = o.crop, kind = o.kind, licence = o.licence from other.images o "
-                "where o.id = images.id and images.crop is null and o.crop is not null"
-            )
-            _settle_merged(store)
-    finally:
-        store.db.conn.execute("detach database other")
-    return added
-
-
-def _settle_merged(store: Store) -> None:
-    """Leases and questions both stores have may have gone further in the other."""
-    with store.write() as db:
-        db.execute(
-            "update leases set state = 'counted' where state = 'held' "
-            "and exists (select 1 from answers a where a.lease_id = leases.id and a.action != 'undo')"
-        )
-        db.execute(
-            "update leases set state = 'void' where state = 'counted' "
-            "and exists (select 1 from answers a where a.lease_id = leases.id and a.action = 'undo')"
-        )
-        resettle(store)
 
 
 def resettle(store: Store, annotator: str | None = None) -> None:

@@ -1,5 +1,7 @@
 """The pool out of the box: renders of the built-in avatars, with practice and gold questions on them."""
 
+import contextlib
+import logging
 import threading
 
 import numpy as np
@@ -8,12 +10,18 @@ from annotation.ids import new_id, now
 from annotation.images import Embedder, add_embeddings, add_image, embed_missing, encode_crop, pixel_id
 from annotation.importing import crops_of
 from annotation.questions import insert_question
-from annotation.store import Store
+from annotation.store import Store, waiting_for
 from freeavatar.avatars import builtin_avatars, load_avatar
+from freeavatar.errors import FreeAvatarError
 from freeavatar.render import Light, Lighting, Look, Renderer
 from freeavatar.rig import ARKIT
 
 LICENCE = "CC0 (render of a built-in avatar)"
+logger = logging.getLogger(__name__)
+_FAILURE = "builtin_failure"
+"""Setting with the reason."""
+_LONGEST_FILL = 900.0
+"""Seconds another process may take to fill the pool."""
 _MIXES = 5
 """Renders of each avatar that blend two expressions."""
 
@@ -69,10 +77,26 @@ def has_builtin(store: Store) -> bool:
     return bool(store.get("builtin"))
 
 
+def builtin_failure(store: Store) -> str:
+    """Why the last attempt to fill the pool failed; empty if it did not."""
+    return store.get(_FAILURE, "")
+
+
+def is_builtin_settled(store: Store) -> bool:
+    """Whether nothing more comes: the renders are there, or cannot be made."""
+    return has_builtin(store) or bool(builtin_failure(store))
+
+
 def fill_builtin(store: Store, embedder: Embedder) -> int:
     """Render the built-in avatars into the pool, once; how many pictures that made."""
     if has_builtin(store):
         return 0
+    # Two servers that start on one new database would both render for a minute.
+    with waiting_for(store.path.with_name(f"{store.path.name}.builtin.lock"), _LONGEST_FILL):
+        return 0 if has_builtin(store) else _render_pool(store, embedder)
+
+
+def _render_pool(store: Store, embedder: Embedder) -> int:
     rng = np.random.default_rng(7)
     # Rigs of other kinds lack some of the expressions.
     people = [person for name in builtin_avatars() if (person := load_avatar(name)).is_arkit]
@@ -97,12 +121,23 @@ def fill_builtin(store: Store, embedder: Embedder) -> int:
 
 
 def fill_builtin_later(store: Store, embedder: Embedder) -> threading.Thread:
-    """Render in the background, so that the page opens at once; embed what these weights have not seen."""
+    """Render in the background, so that the page opens at once; embed what these weights have not seen.
+
+    If that fails, :func:`builtin_failure` says why.
+    """
 
     def work() -> None:
-        fill_builtin(store, embedder)
-        embed_missing(store, embedder)
-        store.close()
+        try:
+            if builtin_failure(store):
+                store.set(_FAILURE, "")
+            fill_builtin(store, embedder)
+            embed_missing(store, embedder)
+        except Exception as error:  # nobody joins this thread: the page and the owner have to hear of it
+            logger.exception("the built-in pictures could not be made")
+            with contextlib.suppress(FreeAvatarError):
+                store.set(_FAILURE, f"{type(error).__name__}: {error}")
+        finally:
+            store.close()
 
     thread = threading.Thread(target=work, name="builtin-pool", daemon=True)
     thread.start()
@@ -139,6 +174,8 @@ def _add_known_questions(
     known = [(shared, odd, "practice", note) for shared, odd, note in PRACTICE]
     known += [(shared, odd, "gold", f"{shared} against {odd}") for shared, odd in _GOLD]
     with store.write() as db:
+        if has_builtin(store):  # where there are no file locks, another process may have been faster
+            return
         for shared, odd, purpose, note in known:
             people = list(rng.permutation(avatars))
             images = [made.get((shared, people[0])), made.get((shared, people[1])), made.get((odd, people[-1]))]

@@ -9,18 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from sqlite_utils import Database
 
-from annotation.fec import TYPES
 from annotation.ids import new_id, now, timestamp
-from annotation.index import SMALLEST_POOL, LiveIndex, PoolIndex
-from annotation.sampling import (
-    GRID,
-    GRID_CANDIDATES,
-    count_classes,
-    grid_faces,
-    informative_triplet,
-    odd_one_out,
-    random_triplets,
-)  # fmt: skip
+from annotation.index import LiveIndex, PoolIndex
+from annotation.proposals import Proposal, propose, smallest_pool
+from annotation.sampling import GRID
 from annotation.settings import FORMS, LabelSettings, read_settings
 from annotation.store import Store
 from freeavatar.errors import InputError
@@ -47,6 +39,10 @@ class NoQuestion(InputError):
     """There is nothing to ask yet, or any more."""
 
 
+class AllDone(NoQuestion):
+    """Nothing is left to ask, and nothing is being made."""
+
+
 class Desk:
     """Asks questions and files answers, for any number of threads; other processes may do the same.
 
@@ -60,43 +56,86 @@ class Desk:
         self._store, self._index = store, index
         self._rng, self._lock = np.random.default_rng(seed), threading.Lock()
 
-    def ask(self, annotator: str, *, form: str | None = None) -> Asked:
+    def ask(self, annotator: str, *, form: str | None = None, holding: Sequence[str] | None = None) -> Asked:
         """The next question, leased to this annotator.
 
         Args:
             annotator: id of somebody who joined.
             form: one of :data:`FORMS`; None mixes them as the settings say.
+            holding: leases the annotator's page still has; another one of theirs that is open, as after a
+                reload, is asked again. None always asks a new question.
 
         Raises:
-            NoQuestion: the pool is too small, or everything was asked.
+            AllDone: everything was asked that this annotator can be asked.
+            NoQuestion: there may be one in a moment.
             InputError: an unknown form.
         """
-        settings, index = read_settings(self._store), self._index.current()
         if form is not None and form not in FORMS:
             raise InputError(f"there is no form {form!r}: use {', '.join(FORMS)}.")
+        settings, index = read_settings(self._store), self._index.current()
+        if holding is not None and (held := self._resume(annotator, form, holding, settings)):
+            return held
         with self._lock:
             draws = self._rng.random(3)
-        form = form or self._draw_form(settings, draws[0], index)
-        purpose = "informative"
-        if draws[1] < settings.check_share:
-            purpose = "gold" if draws[2] < 0.5 else "repeat"
-        elif draws[1] < settings.check_share + settings.random_share:
-            purpose = "random"
+        purpose = self._draw_purpose(settings, draws[1], draws[2])
+        reasons = []
+        for kind in (form,) if form else self._forms(settings, draws[0], index):
+            try:
+                return self._ask(annotator, kind, purpose, settings, index)
+            except NoQuestion as reason:
+                reasons.append(reason)
+        is_over = all(isinstance(reason, AllDone) for reason in reasons) and self._index.is_fresh()
+        raise (AllDone if is_over else NoQuestion)(str(reasons[0]))
+
+    def _ask(self, annotator: str, form: str, purpose: str, settings: LabelSettings, index: PoolIndex) -> Asked:
+        """A question of one form."""
         proposed = None if form == "ab" else self._propose(index, form, purpose)
         with self._store.write() as db:
             question, purpose = self._choose(db, annotator, form, purpose, settings, proposed)
             return self._lease(db, question, annotator, purpose, settings)
 
-    def _draw_form(self, settings: LabelSettings, draw: float, index: PoolIndex) -> str:
+    def _resume(
+        self, annotator: str, form: str | None, holding: Sequence[str], settings: LabelSettings
+    ) -> Asked | None:
+        """The open lease that the page does not have: one whose answer was taken back, else the oldest."""
+        found = self._store.db.execute(
+            "select l.id, l.question_id, q.form, l.purpose, l.shown from leases l "
+            "join questions q on q.id = l.question_id where l.annotator_id = ? and l.state = 'held' "
+            "and l.id not in (select value from json_each(?)) and (? is null or q.form = ?) "
+            "and (l.expires > ? or l.purpose in ('gold', 'repeat') or (q.is_open = 1 and "
+            "(select count(*) from leases o where o.question_id = q.id and (o.state = 'counted' "
+            "or (o.state = 'held' and o.expires > ?))) < q.wanted)) "
+            "order by exists (select 1 from leases v where v.question_id = l.question_id "
+            "and v.annotator_id = l.annotator_id and v.state = 'void') desc, l.id limit 1",
+            (annotator, json.dumps(list(holding)), form, form, now(), now()),
+        ).fetchone()
+        if found is None:
+            return None
+        with self._store.write() as db:
+            sql = "update leases set expires = ? where id = ? and state = 'held'"
+            if not db.execute(sql, (_expiry(settings), found[0])).rowcount:
+                return None
+        lease, question, kind, purpose, shown = found
+        return Asked(lease, question, kind, purpose, tuple(json.loads(shown)))
+
+    @staticmethod
+    def _draw_purpose(settings: LabelSettings, draw: float, coin: float) -> str:
+        if draw < settings.check_share:
+            return "gold" if coin < 0.5 else "repeat"
+        return "random" if draw < settings.check_share + settings.random_share else "informative"
+
+    def _forms(self, settings: LabelSettings, draw: float, index: PoolIndex) -> list[str]:
+        """The form drawn, then those to fall back on where it has nothing left."""
         has_ab = self._store.value("select 1 from questions where is_open = 1 and form = 'ab' limit 1")
-        if has_ab and draw < settings.ab_share:
-            return "ab"
-        is_grid = (draw * 997) % 1 < settings.grid_share and len(index.ids) > GRID
-        return "grid" if is_grid else "odd"
+        has_grid = settings.grid_share > 0 and len(index.ids) > GRID
+        is_grid = has_grid and (draw * 997) % 1 < settings.grid_share
+        first = "ab" if has_ab and draw < settings.ab_share else "grid" if is_grid else "odd"
+        possible = {"odd": True, "grid": has_grid, "ab": has_ab and settings.ab_share > 0}
+        return [first, *(form for form, is_possible in possible.items() if is_possible and form != first)]
 
     def _choose(
         self, db: Database, annotator: str, form: str, purpose: str, settings: LabelSettings,
-        proposed: "tuple | None",
+        proposed: Proposal | None,
     ) -> tuple[str, str]:  # fmt: skip
         """Question and purpose: a check if there is one, else an open question, else the proposed one."""
         checks = {"gold": self._find_gold, "repeat": self._find_repeat}
@@ -108,9 +147,13 @@ class Desk:
         found = self._find_open(db, annotator, form, purpose)
         if found:
             return found, purpose
-        if proposed is None:
-            raise NoQuestion("There is no question of this kind for you right now; this page looks again by itself.")
-        return self._insert(db, form, purpose, settings, *proposed), purpose
+        if proposed is not None:
+            return self._insert(db, form, purpose, settings, proposed), purpose
+        other = "informative" if purpose == "random" else "random"
+        found = self._find_open(db, annotator, form, other)
+        if found:
+            return found, other
+        raise AllDone("You have answered every question there is for you.")
 
     @staticmethod
     def _find_open(db: Database, annotator: str, form: str, purpose: str) -> str | None:
@@ -144,40 +187,32 @@ class Desk:
         ).fetchone()
         return row[0] if row else None
 
-    def _propose(self, index: PoolIndex, form: str, purpose: str) -> tuple[list[str], float | None, str | None, str]:
-        """Images, probability of the likeliest answer, type, and the model, for a new question."""
-        smallest = GRID + 1 if form == "grid" else SMALLEST_POOL
-        if len(index.ids) < smallest:
-            raise NoQuestion(
-                f"The pool holds {len(index.ids)} images and this question needs {smallest}: import more, "
+    def _propose(self, index: PoolIndex, form: str, purpose: str) -> Proposal | None:
+        """A new question; None if the pool has no other one."""
+        if len(index.ids) < smallest_pool(form):
+            raise AllDone(
+                f"The pool holds {len(index.ids)} images and this question needs {smallest_pool(form)}: import more, "
                 "or wait until the built-in pictures are ready."
             )
-        sure: float | None
         with self._lock:
-            if form == "grid":
-                # Chosen for what it teaches, a grid would be no honest test.
-                candidates = 1 if purpose == "random" else GRID_CANDIDATES
-                chosen, sure = grid_faces(
-                    index.vectors, index.uses, self._rng, sharpness=index.sharpness, candidates=candidates
-                )
-            elif purpose == "random":
-                chosen = random_triplets(len(index.ids), self._rng, 1)[0]
-                sure = float(odd_one_out(index.vectors[chosen], sharpness=index.sharpness).max())
-            else:
-                chosen, sure = informative_triplet(index.vectors, index.uses, self._rng, sharpness=index.sharpness)
-        kind = TYPES[int(count_classes(index.vectors[chosen], index.radius)) - 1] if form == "odd" else None
-        return [index.ids[k] for k in chosen], sure, kind, index.model
+            return propose(self._store, index, form, purpose, self._rng)
 
-    def _insert(
-        self, db: Database, form: str, purpose: str, settings: LabelSettings,
-        images: list[str], probability: float | None, kind: str | None, model: str,
-    ) -> str:  # fmt: skip
-        row = (new_id(), form, purpose, "sampler", model, probability, kind, settings.redundancy, 1, now())
+    def _insert(self, db: Database, form: str, purpose: str, settings: LabelSettings, proposed: Proposal) -> str:
+        images = proposed.images
+        known = db.execute(
+            f"select count(*) from images where id in ({', '.join('?' * len(images))})", images
+        ).fetchone()[0]
+        if known < len(images):
+            raise NoQuestion("Looking for the next question.")  # an image was forgotten while this was drawn
+        row = (
+            new_id(), form, purpose, "sampler", proposed.model, proposed.probability, proposed.type,
+            settings.redundancy, 1, now(),
+        )  # fmt: skip
         insert_question(db, row, images)
-        places = self._index.current().places
+        index = self._index.current()
         for image in images:
-            if image in places:
-                self._index.current().uses[places[image]] += 1
+            if image in index.places:
+                index.uses[index.places[image]] += 1
         return row[0]
 
     def _lease(self, db: Database, question: str, annotator: str, purpose: str, settings: LabelSettings) -> Asked:
@@ -287,11 +322,14 @@ class Desk:
 
 
 def _add_lease(db: Database, asked: Asked, annotator: str, settings: LabelSettings) -> None:
-    expires = timestamp(time.time() + settings.lease_seconds)
     db.execute(
         "insert into leases values (?, ?, ?, ?, ?, 'held', ?, ?)",
-        (asked.lease, asked.question, annotator, asked.purpose, json.dumps(asked.shown), now(), expires),
+        (asked.lease, asked.question, annotator, asked.purpose, json.dumps(asked.shown), now(), _expiry(settings)),
     )
+
+
+def _expiry(settings: LabelSettings) -> str:
+    return timestamp(time.time() + settings.lease_seconds)
 
 
 def _check_choice(action: str, places: Sequence[int], shown: Sequence[int], form: str) -> list[int]:
@@ -314,7 +352,13 @@ def insert_question(db: Database, row: tuple, images: Sequence[str]) -> None:
 
 
 def settle(db: Database, question: str, settings: LabelSettings) -> None:
-    """Close a question that has raters enough and agreement, or the most raters; else want one more."""
+    """Close a question that has raters enough and agreement, or the most raters; else want one more.
+
+    Gold, practice and imported questions want no raters and stay closed.
+    """
+    form, purpose = db.execute("select form, purpose from questions where id = ?", (question,)).fetchone()
+    if purpose not in ("informative", "random"):
+        return
     counts = db.execute(
         "select action, choice, count(*) from valid_answers where question_id = ? and purpose != 'repeat' "
         "group by action, choice",
@@ -322,7 +366,6 @@ def settle(db: Database, question: str, settings: LabelSettings) -> None:
     ).fetchall()
     votes = [count for action, _, count in counts if action == "choice"]
     raters = sum(count for _, _, count in counts)
-    form = db.execute("select form from questions where id = ?", (question,)).fetchone()[0]
     has_agreed = form == "grid" or (votes and max(votes) / sum(votes) >= AGREED)
     is_done = raters >= settings.most_raters or bool(sum(votes) >= settings.redundancy and has_agreed)
     wanted = min(settings.most_raters, max(settings.redundancy, raters + (not is_done)))

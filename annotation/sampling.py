@@ -43,8 +43,9 @@ def entropy(probabilities: np.ndarray) -> np.ndarray:
 
 
 def informative_triplet(
-    vectors: np.ndarray, uses: np.ndarray, rng: np.random.Generator, *, sharpness: float
-) -> tuple[np.ndarray, float]:
+    vectors: np.ndarray, uses: np.ndarray, rng: np.random.Generator, *, sharpness: float,
+    triples: np.ndarray | None = None,
+) -> tuple[np.ndarray, float]:  # fmt: skip
     """Three images whose answer is unsure, that differ, and that were seldom asked about.
 
     Args:
@@ -52,11 +53,12 @@ def informative_triplet(
         uses: how often each image was in a question, ``(N,)``.
         rng: source of chance.
         sharpness: as in :func:`odd_one_out`.
+        triples: to choose among, ``(T, 3)`` indices; default random ones.
 
     Returns:
         Indices ``(3,)``, and the probability of the likeliest answer.
     """
-    triples = random_triplets(len(vectors), rng, CANDIDATES)
+    triples = random_triplets(len(vectors), rng, CANDIDATES) if triples is None else triples
     probabilities = odd_one_out(vectors[triples], sharpness=sharpness)
     score = entropy(probabilities) * diversity(vectors[triples]) * freshness(uses[triples])
     best = int(score.argmax())

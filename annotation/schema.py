@@ -210,3 +210,27 @@ def m005_views(db: Database) -> None:
         "select question_id, choice, count(*) as votes from valid_answers "
         "where action = 'choice' and purpose != 'repeat' group by question_id, choice",
     )
+
+
+@MIGRATIONS()
+def m006_promises(db: Database) -> None:
+    """What people agreed to and were told, and what must not come back."""
+    _create(
+        db,
+        "agreements",
+        {"id": str, "annotator_id": str, "consent_id": str, "created": str},
+        pk="id",
+        foreign_keys=[("annotator_id", "annotators", "id"), ("consent_id", "consents", "id")],
+    )
+    _create(
+        db,
+        "completions",
+        {"code": str, "annotator_id": str, "reason": str, "answers": int, "created": str},  # reason: quota, all asked
+        pk="code",
+        foreign_keys=[("annotator_id", "annotators", "id")],
+    )
+    db.table("completions").create_index(["annotator_id"])
+    _create(
+        db, "tombstones", {"image_id": str, "crop_hash": str, "created": str}, pk="image_id", optional=["crop_hash"]
+    )
+    db.execute("alter table snapshots add column is_own integer not null default 1")  # 0: of a merged database

@@ -1,15 +1,14 @@
 """What the page asks of the server, as plain dictionaries."""
 
 import base64
-import hashlib
-import hmac
 import sqlite3
 from typing import Any
 
-from annotation.consent import consent_id, consent_text, record_consent
+from annotation.completions import ALL_ASKED, QUOTA, count_done, give_code
+from annotation.consent import consent_id, consent_text, has_agreed, record_consent
 from annotation.ids import new_id
-from annotation.pool import has_builtin
-from annotation.questions import Asked, Desk, NoQuestion
+from annotation.pool import is_builtin_settled
+from annotation.questions import AllDone, Asked, Desk, NoQuestion
 from annotation.settings import read_settings
 from annotation.store import Store
 from freeavatar.errors import FreeAvatarError, InputError
@@ -29,27 +28,29 @@ class Sessions:
 
     def __init__(self, store: Store, desk: Desk) -> None:
         self._store, self._desk = store, desk
-        self._secret = store.secret()
 
     def hello(self, request: Reply) -> Reply:
         """Meet an annotator: ``source`` and ``key`` of the link, or none; who they are and how far they are."""
         is_known = request.get("key") or request.get("annotator")
         annotator = _annotator_id(request) if is_known else f"anonymous:{new_id()}"
-        text = consent_text(self._store)
-        agreed = self._store.value("select consent_id from annotators where id = ?", (annotator,))
         return {
             "annotator": annotator,
-            "consent": text.splitlines(),
-            "has_consented": agreed == consent_id(text),
-            "is_ready": has_builtin(self._store),
+            "has_consented": has_agreed(self._store, annotator),
+            **self._consent(),
+            "is_ready": is_builtin_settled(self._store),
             **self._progress(annotator),
         }
 
     def agree(self, request: Reply) -> Reply:
-        """Record consent to the text that ``hello`` showed."""
-        annotator = _annotator_id(request)
-        record_consent(self._store, annotator, client=str(request.get("client", "")))
-        return {"annotator": annotator}
+        """Record consent to the text with the id ``consent_id``; today's text if it is another one by now."""
+        annotator, seen = _annotator_id(request), str(request.get("consent_id"))
+        if record_consent(self._store, annotator, seen, client=str(request.get("client", ""))):
+            return {"annotator": annotator}
+        return {"annotator": annotator, **self._consent()}
+
+    def _consent(self) -> Reply:
+        text = consent_text(self._store)
+        return {"consent": text.splitlines(), "consent_id": consent_id(text)}
 
     def practice(self, request: Reply) -> Reply:
         """Practice questions with their answers and what they teach; empty while they are being made."""
@@ -62,15 +63,23 @@ class Sessions:
             {"images": self._pictures(row["id"], order), "odd": order.index(2), "note": row["note"]}
             for row, order in zip(rows, orders, strict=False)
         ]
-        return {"items": items, "is_ready": has_builtin(self._store)}
+        return {"items": items, "is_ready": is_builtin_settled(self._store)}
 
     def ask(self, request: Reply) -> Reply:
-        """A question, leased; or ``wait`` with the reason why there is none."""
+        """A question, leased; or ``wait`` with the reason why there is none; or the ``consent`` that changed."""
         annotator = self._known(request)
+        if not has_agreed(self._store, annotator):
+            return self._consent()
         try:
-            return {"question": self._show(self._desk.ask(annotator, form=request.get("form") or None))}
+            asked = self._desk.ask(annotator, form=request.get("form") or None, holding=_leases(request))
+            return {"question": self._show(asked)}
         except NoQuestion as nothing:
-            return {"wait": str(nothing), "is_ready": has_builtin(self._store)}
+            is_ready = is_builtin_settled(self._store)
+            if is_ready and isinstance(nothing, AllDone):
+                done = count_done(self._store, annotator)
+                code = give_code(self._store, annotator, reason=ALL_ASKED, done=done) if done else None
+                return {"is_over": True, "code": code}
+            return {"wait": str(nothing), "is_ready": is_ready}
 
     def answer(self, request: Reply) -> Reply:
         """File an answer and ask on; ``stored`` is its id, once it is on disk."""
@@ -80,7 +89,7 @@ class Sessions:
                 stored, following = self._file(request), self.ask(request)
         except (FreeAvatarError, sqlite3.Error):  # no next question takes the answer back; a bad answer fails again
             stored, following = self._file(request), {"wait": "Looking for the next question.", "is_ready": True}
-        return {"stored": stored, **following, **self._progress(annotator)}
+        return {"stored": stored, **self._progress(annotator), **following}
 
     def _file(self, request: Reply) -> str:
         seconds = request.get("seconds")
@@ -113,18 +122,9 @@ class Sessions:
         return annotator
 
     def _progress(self, annotator: str) -> Reply:
-        done = self._store.value(
-            "select count(*) from answers a where annotator_id = ? and action != 'undo' "
-            "and not exists (select 1 from answers u where u.undoes = a.id)",
-            (annotator,),
-        )
-        quota = read_settings(self._store).quota
-        return {"done": done, "quota": quota, "code": self._code(annotator) if done >= quota else None}
-
-    def _code(self, annotator: str) -> str:
-        """Completion code: eight letters and digits only this database can make."""
-        digest = hmac.new(self._secret.encode(), annotator.encode(), hashlib.sha256).digest()
-        return base64.b32encode(digest)[:8].decode()
+        done, quota = count_done(self._store, annotator), read_settings(self._store).quota
+        code = give_code(self._store, annotator, reason=QUOTA, done=done) if done >= quota else None
+        return {"done": done, "quota": quota, "code": code}
 
     def _show(self, asked: Asked) -> Reply:
         """A question as the page shows it; why it is asked stays here."""
@@ -155,6 +155,12 @@ class Sessions:
 def data_url(mime: str, data: bytes) -> str:
     """A file as a ``data:`` URL."""
     return f"data:{mime};base64,{base64.b64encode(data).decode()}"
+
+
+def _leases(request: Reply) -> list[str] | None:
+    """Ids of the questions the page has; None if it does not say."""
+    held = request.get("holding")
+    return [str(lease) for lease in held] if isinstance(held, list) else None
 
 
 def _annotator_id(request: Reply) -> str:

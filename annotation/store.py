@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,10 @@ def default_path() -> Path:
     return home() / "labels" / "labels.db"
 
 
+_PAUSE = 0.002
+"""Seconds between two looks at a lock that is taken."""
+
+
 class Store:
     """The database: one connection a thread, write-ahead log, every write in a transaction of its own.
 
@@ -35,7 +40,7 @@ class Store:
         timeout: how long to wait for another writer, in seconds.
 
     Raises:
-        InputError: no database, of a newer version, locked, or not writable.
+        InputError: no database, one of something else, of a newer version, locked, or not writable.
     """
 
     def __init__(self, path: str | Path, *, timeout: float = 30.0, is_new_ok: bool = True) -> None:
@@ -51,13 +56,8 @@ class Store:
 
     def _migrate(self) -> None:
         db = self.db
-        known = {migration.name for migration in MIGRATIONS._migrations}
-        unknown = {migration.name for migration in MIGRATIONS.applied(db)} - known
-        if unknown:
-            raise InputError(
-                f"{self.path} was made by a newer version of FreeAvatar ({', '.join(sorted(unknown))}): "
-                "update FreeAvatar, or use another database; nothing was changed."
-            )
+        if db.table_names():
+            refuse_stranger(db, self.path)
         if MIGRATIONS.pending(db):
             db.execute("pragma journal_mode=wal")
             # Two processes may open a new file at once: the second finds nothing left to do.
@@ -118,14 +118,10 @@ class Store:
     def _turn(self) -> Iterator[None]:
         """Queue up behind the other writers.
 
-        SQLite's waiters poll, and with many of them some never get a turn within the timeout; the kernel's
-        file lock is a queue, and a killed process leaves it. Other programs still meet SQLite's own lock.
+        SQLite's waiters look ever more seldom, and with many of them some never get a turn within the timeout;
+        here all look equally often, and a killed process lets go. Other programs still meet SQLite's own lock.
         """
-        if fcntl is None:
-            yield
-            return
-        with open(f"{self.path}.lock", "w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with waiting_for(Path(f"{self.path}.lock"), self._timeout):
             yield
 
     @contextmanager
@@ -160,8 +156,9 @@ class Store:
 
     def secret(self) -> str:
         """A random text that stays with this database; completion codes are made from it."""
-        with self.write() as db:
-            db.execute("insert or ignore into settings values ('secret', ?)", (json.dumps(new_id() + new_id()),))
+        if self.get("secret") is None:
+            with self.write() as db:
+                db.execute("insert or ignore into settings values ('secret', ?)", (json.dumps(new_id() + new_id()),))
         return self.get("secret")
 
     def refuse_as_output(self, out: Path) -> None:
@@ -179,3 +176,50 @@ class Store:
         if db is not None:
             db.close()
             del self._local.db
+
+
+@contextmanager
+def waiting_for(path: Path, timeout: float) -> Iterator[None]:
+    """Hold a lock among processes and threads; without locks (Windows) go on at once.
+
+    Args:
+        path: file that carries the lock.
+        timeout: how long to wait for it, in seconds.
+
+    Raises:
+        InputError: somebody else holds it longer.
+    """
+    if fcntl is None:
+        yield
+        return
+    end = time.monotonic() + timeout
+    with open(path, "w") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise InputError(
+                        f"{path.with_suffix('')} is locked by another program for more than {timeout:g} s: "
+                        "close it and try again; nothing was written."
+                    ) from None
+                time.sleep(_PAUSE)
+        yield
+
+
+def refuse_stranger(db: Database, path: Path) -> None:
+    """See that a database holds labels, of a version known here; only reads.
+
+    Raises:
+        InputError: it holds something else, or is newer.
+    """
+    applied = {migration.name for migration in MIGRATIONS.applied(db)}
+    if not applied:
+        raise InputError(f"{path} is a database of something else, not of labels: give another; nothing was changed.")
+    unknown = applied - {migration.name for migration in MIGRATIONS._migrations}
+    if unknown:
+        raise InputError(
+            f"{path} was made by a newer version of FreeAvatar ({', '.join(sorted(unknown))}): "
+            "update FreeAvatar, or use another database; nothing was changed."
+        )

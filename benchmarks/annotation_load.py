@@ -69,17 +69,18 @@ class Crowd:
         rng = random.Random(person)
         await asyncio.sleep(rng.uniform(0, self._config.pause))
         try:
-            await self.call(person, "hello", source="link", key=f"load-{person}")
-            await self.call(person, "agree")
-            question = (await self.call(person, "ask"))["question"]
+            met = await self.call(person, "hello", source="link", key=f"load-{person}")
+            await self.call(person, "agree", consent_id=met["consent_id"])
+            question = (await self.call(person, "ask", holding=[]))["question"]
             while time.monotonic() < end:
                 due = time.monotonic() + self._config.pause * rng.uniform(0.8, 1.2)
                 count = 3 if question["form"] == "grid" else 1
                 places = rng.sample(range(len(question["images"])), count)
                 start = time.perf_counter()
                 reply = await self.call(
-                    person, "answer", lease=question["lease"], action="choice", places=places, seconds=3.0
-                )
+                    person, "answer", lease=question["lease"], action="choice", places=places, seconds=3.0,
+                    holding=[question["lease"]],
+                )  # fmt: skip
                 self.latencies.append(time.perf_counter() - start)
                 self.acknowledged.append(reply["stored"])
                 question = reply["question"]

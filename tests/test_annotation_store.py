@@ -8,7 +8,8 @@ import pytest
 from sqlite_utils import Database
 
 from annotation.ids import new_id, now
-from annotation.maintenance import backup_store, check_store, exclude_annotator, merge_store
+from annotation.maintenance import backup_store, check_store, exclude_annotator
+from annotation.merging import merge_store
 from annotation.settings import change_settings, parse_change, read_settings
 from annotation.store import Store
 from freeavatar.errors import InputError
@@ -137,10 +138,10 @@ def test_stores_of_two_machines_merge(tmp_path):
     for store in (one, two):  # both go on from the same state
         desk = make_desk(store)
         desk.answer(desk.ask("link:a", form="odd").lease, "choice", [1])
-    added = merge_store(one, tmp_path / "two.db")
+    added = merge_store(one, tmp_path / "two.db").added
     assert added["answers"] == 1 and one.value("select count(*) from answers") == 14
     assert check_store(one) == []
-    assert not any(merge_store(one, tmp_path / "two.db").values())
+    assert not any(merge_store(one, tmp_path / "two.db").added.values())
     with pytest.raises(InputError, match="itself"):
         merge_store(one, tmp_path / "one.db")
 

@@ -12,6 +12,7 @@ import app
 from annotation import pool
 from annotation.images import Embedder
 from annotation.maintenance import check_store
+from annotation.proposals import Proposal
 from annotation.settings import change_settings
 from annotation.store import Store
 from freeavatar.errors import InputError
@@ -76,6 +77,10 @@ def sessions(labels):
     return label.open_sessions(labels.path)
 
 
+def agree(sessions, who):
+    sessions.agree(who | {"consent_id": sessions.hello(who)["consent_id"]})
+
+
 def practise(page):
     """From consent to the first question by keyboard alone."""
     page.wait_for_selector("[data-go]")
@@ -97,7 +102,7 @@ def test_a_visit_by_dictionaries(sessions, labels):
     who = {"annotator": met["annotator"], "client": "test"}
     with pytest.raises(Exception, match="no consent"):
         sessions.ask(who)
-    sessions.agree(who)
+    agree(sessions, who)
     assert labels.value("select text from consents").startswith("You will see pictures")
     reply = sessions.ask(who)
     for k in range(6):
@@ -120,7 +125,7 @@ def test_wrong_requests_get_a_sentence_not_a_trace(sessions):
     act = label._explained(sessions.answer)
     assert "error" in act(None) and "error" in act({"annotator": "link:nobody", "lease": "x"})
     who = {"annotator": "link:odd"}
-    sessions.agree(who)
+    agree(sessions, who)
     assert "unknown" in act(who | {"lease": "x", "action": "choice", "places": [0]})["error"]
 
 
@@ -277,9 +282,9 @@ def test_the_admin_view_needs_its_state(labels, monkeypatch):
 
 def test_an_answer_outlives_a_failing_next_question(sessions, labels, monkeypatch):
     who = {"annotator": "link:alone"}
-    sessions.agree(who)
+    agree(sessions, who)
     request = who | {"lease": sessions.ask(who)["question"]["lease"], "action": "choice", "places": [0]}
-    gone = (["f" * 32] * 3, 0.5, None, "test")  # what an index proposes whose images were forgotten
+    gone = Proposal(["f" * 32] * 3, 0.5, None, "test")  # what an index proposes whose images were forgotten
     monkeypatch.setattr(sessions._desk, "_propose", lambda *_: gone)
     monkeypatch.setattr(sessions._desk, "_find_open", lambda *_: None)
     reply = sessions.answer(request)
@@ -292,7 +297,7 @@ def test_an_answer_outlives_a_failing_next_question(sessions, labels, monkeypatc
 
 def test_an_undo_sent_twice_takes_one_answer_back(sessions):
     who = {"annotator": "link:twice"}
-    sessions.agree(who)
+    agree(sessions, who)
     reply = sessions.ask(who)
     for _ in range(2):
         reply = sessions.answer(who | {"lease": reply["question"]["lease"], "action": "choice", "places": [0]})

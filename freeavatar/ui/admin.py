@@ -10,8 +10,10 @@ from typing import Any
 
 import gradio as gr
 
+from annotation.completions import read_completions
 from annotation.disputes import Dispute, disputed
 from annotation.maintenance import exclude_annotator
+from annotation.pool import builtin_failure
 from annotation.quality import QualityReport, compare_methods, measure_quality
 from annotation.session import data_url
 from annotation.store import Store, default_path
@@ -62,17 +64,17 @@ def _bars(report: QualityReport) -> str:
     return f'<div class="adm-bars" role="img" aria-label="{label}">{bars}</div><p>{label}, UTC</p>'
 
 
-def _table(report: QualityReport) -> str:
+def _table(report: QualityReport, codes: dict[str, str]) -> str:
     rows = []
     for person in sorted(report.annotators, key=lambda p: -p.clicker):
         mark = "excluded" if person.is_excluded else "looks like chance" if person.clicker > 0.5 else ""
         cells = (
             html.escape(person.id), person.answers, _number(person.skill), _number(person.median_seconds, ".1f"),
             _share(person.gold), _share(person.repeats), f"{person.cant_tell:.0%}",
-            f'<span class="adm-flag">{mark}</span>',
+            codes.get(person.id, ""), f'<span class="adm-flag">{mark}</span>',
         )  # fmt: skip
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
-    names = ("annotator", "answers", "skill", "median s", "gold", "repeats", "can't tell", "")
+    names = ("annotator", "answers", "skill", "median s", "gold", "repeats", "can't tell", "code", "")
     head = "".join(f"<th>{name or '<span>note</span>'}</th>" for name in names)
     return (
         f'<div class="adm-scroll" tabindex="0"><table><thead><tr>{head}</tr></thead>'
@@ -91,6 +93,9 @@ def _dispute(dispute: Dispute) -> str:
 def report_page(store: Store) -> str:
     """The whole view as HTML."""
     report = measure_quality(store)
+    codes = {one.annotator: one.code for one in read_completions(store)}
+    failure = builtin_failure(store)
+    trouble = f'<p class="adm-flag">No built-in pictures: {html.escape(failure)}</p>' if failure else ""
     duels = "".join(
         f"<tr><td>{html.escape(' against '.join(d.methods))}</td><td>{d.wins[0]} : {d.wins[1]}</td>"
         f"<td>{d.cant_tell}</td></tr>"
@@ -104,8 +109,8 @@ def report_page(store: Store) -> str:
     )
     disputes = "".join(map(_dispute, disputed(store, 12))) or "<p>None yet.</p>"
     return (
-        f'<div class="adm"><div class="adm-tiles">{_tiles(report)}</div><h2>Answers per hour</h2>{_bars(report)}'
-        f"<h2>Annotators</h2>{_table(report)}{methods}"
+        f'<div class="adm">{trouble}<div class="adm-tiles">{_tiles(report)}</div>'
+        f"<h2>Answers per hour</h2>{_bars(report)}<h2>Annotators</h2>{_table(report, codes)}{methods}"
         f'<h2>Most disputed</h2><div class="adm-disputes">{disputes}</div></div>'
     )
 

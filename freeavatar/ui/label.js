@@ -6,7 +6,7 @@ const MEMORY = "freeavatar.label";
 const CRITERION =
   "Compare the <b>expressions</b> alone. Who it is, age, skin, light, and where the head points do not matter.";
 const state = { annotator: "", form: "", queue: [], current: null, since: 0, busy: Promise.resolve(), keys: {},
-  waiting: new Set() };
+  waiting: new Set(), known: new Set(), unanswered: new Set() };
 
 // ---- small tools
 
@@ -28,7 +28,8 @@ function remember(more) {
 
 // Calls the server until it answers; a lost connection costs time, never an answer.
 async function call(name, request) {
-  const message = { annotator: state.annotator, form: state.form, client: navigator.userAgent, ...request };
+  const message = { annotator: state.annotator, form: state.form, client: navigator.userAgent,
+    holding: [...state.unanswered], ...request }; // any other open question of ours is asked again
   for (let pause = 1; ; pause = Math.min(2 * pause, 15)) {
     try {
       const reply = await server[name](message);
@@ -109,16 +110,17 @@ async function start() {
     history.replaceState(history.state, "", link);
   }
   state.progress = met;
-  if (!met.has_consented) consent(met.consent);
+  if (!met.has_consented) consent(met);
   else if (remember().practised === met.annotator) questions();
   else practice();
 }
 
 // ---- consent
 
-async function consent(paragraphs) {
+async function consent({ consent: paragraphs, consent_id }) {
   show(`<div class="lab-page">
     <h2>Which expressions look alike?</h2>
+    ${state.isAgain ? '<p class="lab-text"><b>This text has changed: please read it again.</b></p>' : ""}
     ${paragraphs.map((text) => `<p class="lab-text">${escape(text)}</p>`).join("")}
     <h3>How to judge</h3>
     <p class="lab-text">${CRITERION}</p>
@@ -126,8 +128,14 @@ async function consent(paragraphs) {
     <div class="lab-row"><button class="lab-main" data-go>I agree, start</button></div></div>`);
   on("[data-go]", async (_, button) => {
     button.disabled = true;
-    await call("agree", {});
-    practice();
+    const reply = await call("agree", { consent_id });
+    if (reply.consent) {
+      askConsent(reply);
+      return;
+    }
+    state.isAgain = false;
+    if (remember().practised === state.annotator) questions();
+    else practice();
   });
   const items = await practiceItems();
   const place = root.querySelector(".lab-example");
@@ -137,6 +145,14 @@ async function consent(paragraphs) {
     (source, k) => `<div class="lab-face ${k === odd ? "lab-right" : ""}">${media(source, `Example face ${k + 1}`)}
       <span class="lab-tag">${k === odd ? "odd one out" : "alike"}</span></div>`);
   place.innerHTML = `<div class="lab-three">${pictures.join("")}</div><p class="lab-text">${escape(note)}</p>`;
+}
+
+// The owner changed the text: what was on screen waits.
+function askConsent(reply) {
+  state.isAgain = true;
+  if (state.current) state.queue.unshift(state.current);
+  state.current = null;
+  consent(reply);
 }
 
 // ---- practice
@@ -207,20 +223,38 @@ async function questions() {
 
 async function fetchMore() {
   const reply = await call("ask", {});
-  if (reply.question) state.queue.push(reply.question);
+  take(reply);
   return reply;
+}
+
+// Two requests that cross may bring the same question.
+function take(reply) {
+  if (reply.consent && !state.isAgain) askConsent(reply);
+  if (!reply.question || state.known.has(reply.question.lease)) return;
+  keep(reply.question);
+  state.queue.push(reply.question);
+}
+
+function keep(question) {
+  state.known.add(question.lease);
+  state.unanswered.add(question.lease);
 }
 
 // Leaves a question alone that undo, or another call, shows meanwhile.
 async function next() {
-  if (state.current) return;
+  if (state.current || state.isAgain) return;
   while (!state.queue.length) {
     const reply = await fetchMore();
-    if (state.current) return;
+    if (state.current || state.isAgain) return;
+    if (reply.is_over) {
+      state.progress.code = reply.code;
+      finished(true);
+      return;
+    }
     if (!reply.question) {
       show(`<h2>One moment</h2><p class="lab-lead">${escape(reply.wait)}</p>`, { u: undo });
       await wait(3);
-      if (state.current) return;
+      if (state.current || state.isAgain) return;
     }
   }
   state.current = state.queue.shift();
@@ -299,8 +333,9 @@ function answer(action, places, face) {
   if (face !== undefined) faces()[face].classList.add("lab-picked");
   state.progress.done += 1;
   state.busy = state.busy.then(() => call("answer", request)).then((reply) => {
+    state.unanswered.delete(request.lease);
     Object.assign(state.progress, { quota: reply.quota, code: reply.code });
-    if (reply.question) state.queue.push(reply.question);
+    take(reply);
   }).catch(() => { // refused: call() has said why, and the answers after it are sent all the same
     state.progress.done -= 1;
   });
@@ -324,18 +359,22 @@ async function undo() {
     return;
   }
   if (state.current) state.queue.unshift(state.current);
+  keep(reply.question);
   state.current = reply.question;
   ask(state.current);
   say("Your last answer was taken back: answer again.");
 }
 
-function finished() {
+function finished(isOver) {
   const { code, done } = state.progress;
-  show(`<h2>Thank you</h2><p class="lab-lead">You gave ${done} answers. Your completion code:</p>
-    <p class="lab-code">${escape(code)}</p>
-    <p class="lab-text">Copy it to where you found the link. You may close the page.</p>
-    <div class="lab-row"><button class="lab-side" data-more>Answer more</button>
-    <button class="lab-side" data-undo>Undo the last answer <kbd>U</kbd></button></div>`, { u: undo });
+  const thanks = code ? `<p class="lab-lead">You gave ${done} answers${isOver ? ", all there are to give" : ""}. Your
+    completion code:</p><p class="lab-code">${escape(code)}</p>
+    <p class="lab-text">Copy it to where you found the link. You may close the page.</p>` :
+    '<p class="lab-lead">Every question has its answers by now. You may close the page.</p>';
+  const more = isOver ? "" : '<button class="lab-side" data-more>Answer more</button>';
+  const back = '<button class="lab-side" data-undo>Undo the last answer <kbd>U</kbd></button>';
+  show(`<h2>${isOver ? "All done, thank you" : "Thank you"}</h2>${thanks}
+    <div class="lab-row">${more}${done ? back : ""}</div>`, { u: undo });
   on("[data-more]", () => {
     state.current = null;
     next();
