@@ -52,7 +52,7 @@ def give_code(store: Store, annotator: str, *, reason: str, done: int) -> str:
 
 def read_completions(store: Store) -> list[Completion]:
     """Every code that was given, oldest first."""
-    rows = store.rows("select code, annotator_id, reason, answers, created from completions order by created, code")
+    rows = store.rows("select code, annotator_id, reason, answers, created from completions order by created, rowid")
     return [
         Completion(
             row["code"], row["annotator_id"], row["reason"], row["answers"],

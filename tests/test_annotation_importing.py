@@ -1,6 +1,8 @@
 """The image pool: what comes in, what is dropped, what is said about the rest."""
 
 import struct
+import threading
+import time
 import zipfile
 import zlib
 
@@ -10,6 +12,7 @@ import pytest
 
 from annotation import pool
 from annotation.cli import main
+from annotation.forgetting import forget_image
 from annotation.images import Embedder, embed_missing, weights_id
 from annotation.importing import ImportOptions, import_pictures
 from annotation.index import pool_ids
@@ -143,6 +146,48 @@ def test_built_in_renders_make_a_pool_with_practice_and_gold(store, embedder, mo
     with store.write() as db:
         db.execute("delete from embeddings")
     assert embed_missing(store, embedder) == len(pool_ids(store))
+
+
+def test_two_servers_fill_a_new_pool_once(store, embedder, monkeypatch):
+    def make(_store, _embedder):
+        time.sleep(0.2)
+        made.append(1)
+        _store.set("builtin", True)
+        return 5
+
+    made: list[int] = []
+    monkeypatch.setattr(pool, "_render_pool", make)
+    others = [Store(store.path) for _ in range(3)]
+    threads = [threading.Thread(target=pool.fill_builtin, args=(other, embedder)) for other in others]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [1]
+    pool._add_known_questions(store, {}, [], np.random.default_rng(0))  # where there are no file locks
+    assert store.value("select count(*) from questions") == 0
+
+
+def test_a_pool_that_cannot_be_filled_is_said(store, embedder, monkeypatch):
+    def fail(*_):
+        raise OSError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pool, "_render_pool", fail)
+        pool.fill_builtin_later(store, embedder).join()
+    assert pool.builtin_failure(store) == "OSError: no room" and pool.is_builtin_settled(store)
+    monkeypatch.setattr(pool, "_render_pool", lambda *_: 0)
+    pool.fill_builtin_later(store, embedder).join()
+    assert pool.builtin_failure(store) == "" and not pool.is_builtin_settled(store)
+
+
+def test_a_forgotten_face_is_not_imported_again(store, embedder, actor_frames, tmp_path):
+    (tmp_path / "a.png").write_bytes(png(actor_frames[0]))
+    assert import_pictures(store, [tmp_path / "a.png"], embedder=embedder).added == 1
+    forget_image(store, str(tmp_path / "a.png"))
+    report = import_pictures(store, [tmp_path / "a.png"], embedder=embedder)
+    assert report.added == 0 and "was forgotten once: it stays away" in " ".join(report.failures)
+    assert store.value("select count(*) from images") == 0
 
 
 def test_imported_faces_take_the_place_of_the_built_in_ones(tmp_path):

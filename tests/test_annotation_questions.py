@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from annotation.fit import fit_embedding
+from annotation.forgetting import forget_image
 from annotation.ids import now
 from annotation.index import LiveIndex, build_index
 from annotation.maintenance import check_store, exclude_annotator
-from annotation.questions import NoQuestion
+from annotation.proposals import Proposal
+from annotation.questions import AllDone, Desk, NoQuestion, insert_question
 from annotation.sampling import (
     count_classes,
     entropy,
@@ -228,6 +230,101 @@ def test_new_images_are_asked_about_and_forgotten_ones_are_not(store):
         db.execute("delete from embeddings where image_id = ?", (f"{0:032x}",))
         db.execute("delete from images where id = ?", (f"{0:032x}",))
     assert before == 40 and len(build_index(store, WEIGHTS).ids) == 39
+
+
+def test_a_forgotten_image_is_not_asked_about_even_before_the_rebuild(store):
+    index = LiveIndex(store, WEIGHTS)
+    desk = Desk(store, index, seed=0)
+    used = {row["image_id"] for row in store.rows("select image_id from question_images")}
+    image = next(i for i in index.current().ids if i not in used)
+    forget_image(store, image)
+    left = index.current()
+    assert image not in left.ids and len(left.ids) == len(left.vectors) == len(left.uses) == 39
+    assert [left.places[i] for i in left.ids] == list(range(39))
+    for form in ("odd", "grid") * 20:
+        desk.ask(PEOPLE[0], form=form)
+    assert store.value("select count(*) from question_images where image_id = ?", (image,)) == 0
+
+
+def test_an_image_forgotten_while_its_question_is_drawn_costs_a_moment(store, monkeypatch):
+    desk = make_desk(store)
+    gone = Proposal(["f" * 32, f"{1:032x}", f"{2:032x}"], 0.5, None, WEIGHTS)
+    monkeypatch.setattr(desk, "_propose", lambda *_: gone)
+    with pytest.raises(NoQuestion, match="Looking") as caught:
+        desk.ask(PEOPLE[0], form="odd")
+    assert not isinstance(caught.value, AllDone) and check_store(store) == []
+
+
+def test_a_page_that_was_reloaded_gets_its_questions_again(store):
+    desk = make_desk(store)
+    first = desk.ask(PEOPLE[0], holding=[])
+    second = desk.ask(PEOPLE[0], holding=[first.lease])
+    assert second.question != first.question
+    assert desk.ask(PEOPLE[0], holding=[]) == first and desk.ask(PEOPLE[0], holding=[first.lease]) == second
+    desk.answer(first.lease, "choice", [0])
+    assert desk.ask(PEOPLE[0], holding=[]) == second
+    again = desk.undo(PEOPLE[0])
+    assert desk.ask(PEOPLE[0], holding=[]) == again
+    assert desk.ask(PEOPLE[1], holding=[]).lease not in (again.lease, second.lease)
+    assert store.value("select count(*) from leases where annotator_id = ?", (PEOPLE[0],)) == 3
+
+
+def test_a_question_comes_back_after_its_lease_ran_out_unless_others_took_the_slots(store):
+    change_settings(store, redundancy=1, most_raters=1, random_share=0.0, check_share=0.0)
+    desk = make_desk(store)
+    mine = desk.ask(PEOPLE[0], holding=[])
+    with store.write() as db:
+        db.execute("update leases set expires = '2000'")
+    assert desk.ask(PEOPLE[0], holding=[]) == mine
+    assert store.value("select expires from leases") > now()
+    with store.write() as db:
+        db.execute("update leases set expires = '2000'")
+    theirs = desk.ask(PEOPLE[1], holding=[])
+    assert theirs.question == mine.question
+    assert desk.ask(PEOPLE[0], holding=[]).question != mine.question
+
+
+def test_a_small_study_ends_once_everyone_was_asked_everything(tmp_path):
+    store = make_store(tmp_path / "small.db", 4)
+    change_settings(store, random_share=0.5, check_share=0.0, grid_share=0.5)
+    add_annotators(store, *PEOPLE[:2])
+    for person in PEOPLE[:2]:
+        desk, sets = make_desk(store), set()
+        for _ in range(4):  # four images make four triplets
+            asked = desk.ask(person, holding=[])
+            sql = "select image_id from question_images where question_id = ?"
+            sets.add(frozenset(row["image_id"] for row in store.rows(sql, (asked.question,))))
+            desk.answer(asked.lease, "choice", [0])
+        assert len(sets) == 4
+        with pytest.raises(AllDone):
+            desk.ask(person, holding=[])
+    assert store.value("select count(*) from questions") == 4
+    assert store.value("select count(*) from questions where is_open = 1") == 4  # they still want a third rater
+
+
+def test_a_small_pool_of_grids_ends_too(tmp_path):
+    store = make_store(tmp_path / "grids.db", 13)
+    add_annotators(store, PEOPLE[0])
+    desk, targets = make_desk(store), []
+    with pytest.raises(AllDone):
+        for _ in range(14):
+            asked = desk.ask(PEOPLE[0], form="grid")
+            sql = "select image_id from question_images where question_id = ? and position = 0"
+            targets.append(store.value(sql, (asked.question,)))
+    assert len(targets) > 8 and len(set(targets)) == len(targets)
+
+
+def test_gold_does_not_open_when_answered(store):
+    with store.write() as db:
+        row = ("g" * 32, "odd", "gold", "test", None, None, None, 0, 0, now())
+        insert_question(db, row, [f"{k:032x}" for k in range(3)])
+        db.execute("insert into gold values (?, '[2]', '', ?)", (row[0], now()))
+    change_settings(store, check_share=1.0, random_share=0.0)
+    desk = make_desk(store)
+    while (asked := desk.ask(PEOPLE[0], form="odd")).purpose != "gold":
+        pass
+    desk.answer(asked.lease, "choice", [0])
+    assert store.rows("select is_open, wanted from questions where purpose = 'gold'") == [{"is_open": 0, "wanted": 0}]
 
 
 def test_a_simulated_crowd_agrees_with_its_oracle(store):

@@ -1,5 +1,6 @@
 """The store: ids, transactions, migrations, errors in words."""
 
+import csv
 import sqlite3
 import threading
 
@@ -7,6 +8,9 @@ import numpy as np
 import pytest
 from sqlite_utils import Database
 
+from annotation.cli import main
+from annotation.completions import QUOTA, give_code
+from annotation.consent import consent_id, consent_text, has_agreed, record_consent
 from annotation.ids import new_id, now
 from annotation.maintenance import backup_store, check_store, exclude_annotator
 from annotation.merging import merge_store
@@ -160,3 +164,43 @@ def test_embeddings_are_float32_rows(tmp_path):
     store = make_store(tmp_path / "a.db")
     data = store.value("select vector from embeddings where weights = ? limit 1", (WEIGHTS,))
     assert np.frombuffer(data, np.float32).shape == (16,) and now() > "2020"
+
+
+def test_a_lock_somebody_keeps_is_one_sentence(tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    store = Store(tmp_path / "a.db", timeout=0.2)
+    with open(tmp_path / "a.db.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match=r"locked by another program for more than 0\.2 s"):
+            store.set("a", 1)
+    store.set("a", 2)
+    assert store.get("a") == 2
+
+
+def test_a_changed_consent_is_agreed_to_anew(tmp_path, capsys):
+    store = Store(tmp_path / "a.db")
+    first = consent_id(consent_text(store))
+    assert record_consent(store, "link:a", first, client="") and has_agreed(store, "link:a")
+    (tmp_path / "text.txt").write_text("We study faces.\n\nTaking part is voluntary.\n")
+    assert main(["settings", "--db", str(store.path), "--consent", str(tmp_path / "text.txt"), "quota=9"]) == 0
+    assert consent_text(store) == "We study faces.\nTaking part is voluntary." and "We study" in capsys.readouterr().out
+    assert not has_agreed(store, "link:a") and not record_consent(store, "link:a", first, client="")
+    assert record_consent(store, "link:a", consent_id(consent_text(store)), client="") and has_agreed(store, "link:a")
+    assert store.value("select count(*) from agreements") == 2 and store.value("select count(*) from consents") == 2
+    (tmp_path / "text.txt").write_text(" \n")
+    for path in ("text.txt", "none.txt"):
+        assert main(["settings", "--db", str(store.path), "--consent", str(tmp_path / path)]) == 1
+    assert "expected some text" in capsys.readouterr().err and len(consent_text(store).splitlines()) == 2
+
+
+def test_codes_are_kept_listed_and_checked(tmp_path, capsys):
+    store, _ = answered(tmp_path / "a.db")
+    code = give_code(store, "link:a", reason=QUOTA, done=6)
+    assert give_code(store, "link:a", reason=QUOTA, done=7) == code != give_code(store, "link:b", reason=QUOTA, done=6)
+    db = ["--db", str(store.path)]
+    assert main(["codes", *db, "--out", str(tmp_path / "codes.csv")]) == 0
+    rows = list(csv.DictReader((tmp_path / "codes.csv").open()))
+    assert [row["annotator"] for row in rows] == ["link:a", "link:b"] and rows[0]["code"] == code
+    assert rows[0]["answers"] == rows[0]["answers_now"] == "6"
+    assert main(["codes", *db, code.lower()]) == 0 and main(["codes", *db, "AAAAAAAA"]) == 1
+    assert "never given" in capsys.readouterr().out
