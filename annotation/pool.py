@@ -66,6 +66,8 @@ PRACTICE = (
     ("kiss", "eyes shut", "Two purse the lips; the third has closed eyes. The direction of the head does not matter."),
 )
 """Shared expression, odd expression, and what to learn from it."""
+_BEARDED = ("tomas",)
+"""Their mouths are hard to read: no example, and nobody is judged by them."""
 _GOLD = (
     ("laugh", "anger"), ("surprise", "disgust"), ("eyes shut", "tongue"), ("shout", "smile"), ("kiss", "laugh"),
     ("puffed cheeks", "surprise"), ("sorrow", "tongue"), ("tongue", "frown"), ("smile", "shout"), ("disgust", "kiss"),
@@ -177,7 +179,7 @@ def _add_known_questions(
         if has_builtin(store):  # where there are no file locks, another process may have been faster
             return
         for shared, odd, purpose, note in known:
-            people = list(rng.permutation(avatars))
+            people = [name for name in rng.permutation(avatars) if name not in _BEARDED]
             images = [made.get((shared, people[0])), made.get((shared, people[1])), made.get((odd, people[-1]))]
             found = [image for image in images if image is not None]
             if len(found) == 3:

@@ -75,11 +75,16 @@ class Sessions:
             return {"question": self._show(asked)}
         except NoQuestion as nothing:
             is_ready = is_builtin_settled(self._store)
-            if is_ready and isinstance(nothing, AllDone):
+            if is_ready and isinstance(nothing, AllDone) and not self._has_open(annotator, _leases(request)):
                 done = count_done(self._store, annotator)
                 code = give_code(self._store, annotator, reason=ALL_ASKED, done=done) if done else None
                 return {"is_over": True, "code": code}
             return {"wait": str(nothing), "is_ready": is_ready}
+
+    def _has_open(self, annotator: str, leases: list[str] | None) -> bool:
+        """Whether the page still has a question to answer, for instance the one it fetched ahead."""
+        sql = "select id from leases where annotator_id = ? and state = 'held'"
+        return any(row["id"] in (leases or ()) for row in self._store.rows(sql, (annotator,)))
 
     def answer(self, request: Reply) -> Reply:
         """File an answer and ask on; ``stored`` is its id, once it is on disk."""

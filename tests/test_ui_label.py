@@ -5,11 +5,16 @@ import json
 import shutil
 import urllib.request
 
+import cv2
 import gradio as gr
+import numpy as np
 import pytest
 
 import app
 from annotation import pool
+from annotation.comparing import import_comparisons
+from annotation.completions import read_completions
+from annotation.consent import change_consent
 from annotation.images import Embedder
 from annotation.maintenance import check_store
 from annotation.proposals import Proposal
@@ -83,6 +88,11 @@ def agree(sessions, who):
 
 def practise(page):
     """From consent to the first question by keyboard alone."""
+    practise_until(page, "[data-skip]")
+
+
+def practise_until(page, until):
+    """From consent to what follows practice."""
     page.wait_for_selector("[data-go]")
     page.locator("[data-go]").focus()
     page.keyboard.press("Enter")
@@ -93,7 +103,7 @@ def practise(page):
                 page.keyboard.press(key)
         page.wait_for_selector("[data-next]:visible")
         page.keyboard.press("Enter")
-    page.wait_for_selector("[data-skip]")
+    page.wait_for_selector(until)
 
 
 def test_a_visit_by_dictionaries(sessions, labels):
@@ -225,18 +235,128 @@ def test_a_lost_connection_loses_no_answer(server, phone, labels):
     assert labels.value("select count(*) from answers where annotator_id = 'link:offline'") == 1
 
 
+def test_a_reload_shows_the_same_question(server, phone, labels):
+    phone.goto(server + "?annotator=reload")
+    practise(phone)
+    phone.keyboard.press("1")
+    phone.wait_for_selector(".lab-progress :text('1 of 6')")
+    phone.wait_for_selector("[data-face] img")
+    phone.wait_for_timeout(300)
+    seen = phone.locator("[data-face] img").first.get_attribute("src")
+    for _ in range(2):
+        phone.reload()
+        phone.wait_for_selector("[data-face] img")
+        assert phone.locator("[data-face] img").first.get_attribute("src") == seen
+    sql = "select count(*) from leases where annotator_id = 'link:reload' and state = 'held'"
+    assert labels.value(sql) <= 2  # on screen, and the next one
+
+
+def test_a_study_with_nothing_left_ends_with_a_code_that_is_kept(server, phone, labels, tmp_path):
+    for name in ("actor", "one", "two"):
+        cv2.imwrite(str(tmp_path / f"{name}.png"), np.full((40, 40, 3), 90, np.uint8))
+    (tmp_path / "ab.csv").write_text(
+        "actor,method_0,clip_0,method_1,clip_1\n" + "actor.png,ours,one.png,theirs,two.png\n" * 2
+    )
+    import_comparisons(labels, tmp_path / "ab.csv")
+    phone.goto(server + "?annotator=pair&form=ab")
+    practise(phone)
+    assert axe(phone) == []
+    for key in "12":
+        phone.wait_for_selector(".lab-pair")
+        phone.keyboard.press(key)
+        phone.wait_for_timeout(300)
+    phone.wait_for_selector("h2:text('All done, thank you')")
+    code = phone.locator(".lab-code").inner_text()
+    (given,) = [one for one in read_completions(labels) if one.annotator == "link:pair"]
+    assert (given.code, given.reason, given.answers) == (code, "all asked", 2)
+    assert axe(phone) == []
+    phone.reload()
+    phone.wait_for_selector("h2:text('All done, thank you')")
+    assert phone.locator(".lab-code").inner_text() == code
+    phone.goto(server + "?annotator=late&form=ab")
+    with labels.write() as db:
+        db.execute("update questions set is_open = 0 where form = 'ab'")
+    practise_until(phone, "h2:text('All done, thank you')")
+    assert not phone.locator(".lab-code").count() and check_store(labels) == []
+
+
+def test_a_changed_consent_is_shown_before_the_next_question(server, phone, labels, tmp_path):
+    phone.goto(server + "?annotator=consent")
+    practise(phone)
+    (tmp_path / "text.txt").write_text("New words.\nTaking part is voluntary.")
+    change_consent(labels, tmp_path / "text.txt")
+    try:
+        phone.keyboard.press("1")
+        phone.wait_for_selector(".lab-page :text('has changed')")
+        assert phone.locator("text=New words.").count() == 1
+        phone.click("[data-go]")
+        phone.wait_for_selector(".lab-progress :text('1 of 6')")
+        phone.keyboard.press("1")
+        phone.wait_for_selector(".lab-progress :text('2 of 6')")
+    finally:
+        with labels.write() as db:
+            db.execute("delete from settings where key = 'consent'")
+    agreed = labels.rows("select consent_id from agreements where annotator_id = 'link:consent' order by id")
+    assert len({row["consent_id"] for row in agreed}) == 2
+    assert labels.value("select count(*) from answers where annotator_id = 'link:consent'") >= 1
+
+
+@pytest.mark.parametrize("form", ["odd", "grid"])
+def test_the_page_needs_no_mouse(server, phone, form):
+    """Tab reaches every control, in order, and each shows that it has the focus."""
+    phone.goto(f"{server}?annotator=tab{form}&form={form}")
+    practise(phone)
+    phone.wait_for_selector("[data-face] img")
+    count = phone.locator(".lab button:enabled").count()
+    reached = []
+    phone.evaluate("document.activeElement.blur()")
+    for _ in range(count + 4):
+        phone.keyboard.press("Tab")
+        reached.append(phone.evaluate(FOCUSED))
+    inside = [place for place, _ in reached if place >= 0]
+    assert inside[:count] == list(range(count)), reached
+    assert all(width >= 2 for place, width in reached if place >= 0)
+
+
+FOCUSED = """() => {
+  const all = [...document.querySelectorAll(".lab button:enabled")], node = document.activeElement;
+  return [all.indexOf(node), parseFloat(getComputedStyle(node).outlineWidth)];
+}"""
+
+
+def test_the_app_is_never_shared(monkeypatch):
+    seen = {}
+    monkeypatch.setenv("GRADIO_SHARE", "True")
+    monkeypatch.setattr(gr.Blocks, "launch", lambda self, **options: seen.update(options))
+    with gr.Blocks() as demo:
+        pass
+    app.launch(demo, tabs=["label"], server_name="127.0.0.1")
+    assert seen["share"] is False
+    with pytest.raises(TypeError):
+        app.launch(demo, tabs=["label"], share=True)
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_serious(server, browser, theme):
-    from axe_playwright_python.sync_playwright import Axe
-
     page = browser.new_page(viewport={"width": 1280, "height": 800}, color_scheme=theme)
     page.goto(f"{server}?annotator=axe{theme}&__theme={theme}")
     page.wait_for_selector(".lab-example img")
-    found = serious(Axe().run(page))
+    found = axe(page)
     practise(page)
-    found += serious(Axe().run(page))
+    found += axe(page)
+    page.goto(f"{server}?annotator=axe{theme}&form=grid&__theme={theme}")
+    page.wait_for_selector(".lab-grid")
+    page.locator("[data-face]").first.click()
+    found += axe(page)
     page.close()
     assert found == []
+
+
+def axe(page):
+    """Serious findings on a page as it stands."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    return serious(Axe().run(page))
 
 
 def serious(results):

@@ -244,6 +244,9 @@ function keep(question) {
 async function next() {
   if (state.current || state.isAgain) return;
   while (!state.queue.length) {
+    await state.busy; // the answer under way brings the next question, or says that there is none
+    if (state.current || state.isAgain) return;
+    if (state.queue.length) break;
     const reply = await fetchMore();
     if (state.current || state.isAgain) return;
     if (reply.is_over) {
@@ -329,7 +332,7 @@ function answer(action, places, face) {
   if (!state.current || state.undoing) return;
   const request = { lease: state.current.lease, action, places, seconds: (performance.now() - state.since) / 1000 };
   state.current = null;
-  state.keys = {};
+  state.keys = { u: undo }; // waits for the answer
   if (face !== undefined) faces()[face].classList.add("lab-picked");
   state.progress.done += 1;
   state.busy = state.busy.then(() => call("answer", request)).then((reply) => {
