@@ -2,7 +2,7 @@
 
 The path of a label is the path of the modules::
 
-    reading -> importing (pool) -> index -> sampling -> questions -> votes -> quality, export
+    reading -> importing (pool) -> index -> sampling -> proposals -> questions -> votes -> quality, export
 
 A *question* shows a few images to one annotator: which of three is the odd one out, which of twelve
 are like a target, or which of two clips matches an actor. An *answer* names the chosen places in the

@@ -190,6 +190,11 @@ def _record(
     digest = hashlib.sha256(out.read_bytes()).hexdigest()
     snapshot, folder = new_id(), str(images.resolve()) if images else None
     with store.write() as db:
+        known = {row["id"] for row in store.rows("select id from images")}
+        if gone := set(used) - known:
+            for path in (out, *(images / f"{image}.jpg" for image in gone if images)):
+                path.unlink(missing_ok=True)
+            raise InputError(f"{len(gone)} images of it were forgotten while {out} was written: export again.")
         row = (snapshot, str(out.resolve()), folder, kind, count, min_agreement, digest, now())
         db.execute("insert into snapshots values (?, ?, ?, ?, ?, ?, ?, ?, 1)", row)
         db.conn.executemany("insert into snapshot_images values (?, ?)", [(snapshot, image) for image in used])

@@ -6,6 +6,7 @@ import json
 import cv2
 import pytest
 
+from annotation import exporting
 from annotation.answers import import_answers
 from annotation.cli import main
 from annotation.comparing import import_comparisons
@@ -157,6 +158,22 @@ def test_forgetting_leaves_no_trace(tmp_path):
     assert all(crop not in path.read_bytes() for path in tmp_path.glob("crowd.db*"))
     with pytest.raises(InputError, match="no image"):
         forget_image(Store(tmp_path / "crowd.db"), image)
+
+
+def test_an_image_forgotten_during_an_export_is_not_in_it(tmp_path, monkeypatch):
+    store = crowd_store(tmp_path)
+    image = store.value("select image_id from question_images q join valid_answers a on a.question_id = q.question_id")
+    write = exporting._write_jsonl
+
+    def forget_then_write(*values):
+        forget_image(store, image)
+        return write(*values)
+
+    monkeypatch.setattr(exporting, "_write_jsonl", forget_then_write)
+    with pytest.raises(InputError, match="export again"):
+        export_labels(store, tmp_path / "s.jsonl", kind="jsonl", images=tmp_path / "images", min_agreement=0)
+    assert not (tmp_path / "s.jsonl").exists() and not (tmp_path / "images" / f"{image}.jpg").exists()
+    assert check_store(store) == []
 
 
 def test_methods_are_compared_blind(tmp_path):
