@@ -5,9 +5,9 @@ import sqlite3
 from pathlib import Path
 
 from annotation.ids import new_id, now
-from annotation.questions import settle
 from annotation.sampling import GRID
 from annotation.settings import read_settings
+from annotation.slots import settle
 from annotation.store import Store
 from freeavatar.errors import InputError
 from freeavatar.files import make_folder, replacing

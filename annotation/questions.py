@@ -2,25 +2,20 @@
 
 import json
 import threading
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from sqlite_utils import Database
 
-from annotation.ids import new_id, now, timestamp
+from annotation.ids import new_id, now
 from annotation.index import LiveIndex, PoolIndex
 from annotation.proposals import Proposal, propose, smallest_pool
 from annotation.sampling import GRID
 from annotation.settings import FORMS, LabelSettings, read_settings
+from annotation.slots import expiry, find_gold, find_held, find_open, find_repeat, settle
 from annotation.store import Store
 from freeavatar.errors import InputError
-
-AGREED = 2 / 3
-"""Share of raters at which a question is settled."""
-_REPEAT_AFTER = 8
-"""Answers that lie between a question and its repeat."""
 
 
 @dataclass(frozen=True)
@@ -98,22 +93,12 @@ class Desk:
         self, annotator: str, form: str | None, holding: Sequence[str], settings: LabelSettings
     ) -> Asked | None:
         """The open lease that the page does not have: one whose answer was taken back, else the oldest."""
-        found = self._store.db.execute(
-            "select l.id, l.question_id, q.form, l.purpose, l.shown from leases l "
-            "join questions q on q.id = l.question_id where l.annotator_id = ? and l.state = 'held' "
-            "and l.id not in (select value from json_each(?)) and (? is null or q.form = ?) "
-            "and (l.expires > ? or l.purpose in ('gold', 'repeat') or (q.is_open = 1 and "
-            "(select count(*) from leases o where o.question_id = q.id and (o.state = 'counted' "
-            "or (o.state = 'held' and o.expires > ?))) < q.wanted)) "
-            "order by exists (select 1 from leases v where v.question_id = l.question_id "
-            "and v.annotator_id = l.annotator_id and v.state = 'void') desc, l.id limit 1",
-            (annotator, json.dumps(list(holding)), form, form, now(), now()),
-        ).fetchone()
+        found = find_held(self._store.db, annotator, form, holding)
         if found is None:
             return None
         with self._store.write() as db:
             sql = "update leases set expires = ? where id = ? and state = 'held'"
-            if not db.execute(sql, (_expiry(settings), found[0])).rowcount:
+            if not db.execute(sql, (expiry(settings), found[0])).rowcount:
                 return None
         lease, question, kind, purpose, shown = found
         return Asked(lease, question, kind, purpose, tuple(json.loads(shown)))
@@ -138,54 +123,22 @@ class Desk:
         proposed: Proposal | None,
     ) -> tuple[str, str]:  # fmt: skip
         """Question and purpose: a check if there is one, else an open question, else the proposed one."""
-        checks = {"gold": self._find_gold, "repeat": self._find_repeat}
+        checks = {"gold": find_gold, "repeat": find_repeat}
         if purpose in checks and form == "odd":
             found = checks[purpose](db, annotator)
             if found:
                 return found, purpose
         purpose = "random" if purpose == "random" else "informative"
-        found = self._find_open(db, annotator, form, purpose)
+        found = find_open(db, annotator, form, purpose)
         if found:
             return found, purpose
         if proposed is not None:
             return self._insert(db, form, purpose, settings, proposed), purpose
         other = "informative" if purpose == "random" else "random"
-        found = self._find_open(db, annotator, form, other)
+        found = find_open(db, annotator, form, other)
         if found:
             return found, other
         raise AllDone("You have answered every question there is for you.")
-
-    @staticmethod
-    def _find_open(db: Database, annotator: str, form: str, purpose: str) -> str | None:
-        """The oldest question that needs raters, has a free slot, and is new to the annotator."""
-        row = db.execute(
-            "select q.id from questions q where q.is_open = 1 and q.purpose = ? and q.form = ? "
-            "and not exists (select 1 from leases l where l.question_id = q.id and l.annotator_id = ?) "
-            "and (select count(*) from leases l where l.question_id = q.id and (l.state = 'counted' "
-            "or (l.state = 'held' and l.expires > ?))) < q.wanted order by q.id limit 1",
-            ("informative" if form == "ab" else purpose, form, annotator, now()),
-        ).fetchone()
-        return row[0] if row else None
-
-    @staticmethod
-    def _find_gold(db: Database, annotator: str) -> str | None:
-        row = db.execute(
-            "select g.question_id from gold g join questions q on q.id = g.question_id "
-            "where q.purpose != 'practice' and q.form = 'odd' and not exists "
-            "(select 1 from leases l where l.question_id = q.id and l.annotator_id = ?) order by random() limit 1",
-            (annotator,),
-        ).fetchone()
-        return row[0] if row else None
-
-    @staticmethod
-    def _find_repeat(db: Database, annotator: str) -> str | None:
-        row = db.execute(
-            "select question_id from leases where annotator_id = ? and purpose != 'gold' and question_id in "
-            "(select id from questions where form = 'odd') group by question_id "
-            "having count(*) = 1 and max(state) = 'counted' order by max(id) desc limit 1 offset ?",
-            (annotator, _REPEAT_AFTER),
-        ).fetchone()
-        return row[0] if row else None
 
     def _propose(self, index: PoolIndex, form: str, purpose: str) -> Proposal | None:
         """A new question; None if the pool has no other one."""
@@ -324,12 +277,8 @@ class Desk:
 def _add_lease(db: Database, asked: Asked, annotator: str, settings: LabelSettings) -> None:
     db.execute(
         "insert into leases values (?, ?, ?, ?, ?, 'held', ?, ?)",
-        (asked.lease, asked.question, annotator, asked.purpose, json.dumps(asked.shown), now(), _expiry(settings)),
+        (asked.lease, asked.question, annotator, asked.purpose, json.dumps(asked.shown), now(), expiry(settings)),
     )
-
-
-def _expiry(settings: LabelSettings) -> str:
-    return timestamp(time.time() + settings.lease_seconds)
 
 
 def _check_choice(action: str, places: Sequence[int], shown: Sequence[int], form: str) -> list[int]:
@@ -349,24 +298,3 @@ def insert_question(db: Database, row: tuple, images: Sequence[str]) -> None:
     db.conn.executemany(
         "insert into question_images values (?, ?, ?)", [(row[0], k, image) for k, image in enumerate(images)]
     )
-
-
-def settle(db: Database, question: str, settings: LabelSettings) -> None:
-    """Close a question that has raters enough and agreement, or the most raters; else want one more.
-
-    Gold, practice and imported questions want no raters and stay closed.
-    """
-    form, purpose = db.execute("select form, purpose from questions where id = ?", (question,)).fetchone()
-    if purpose not in ("informative", "random"):
-        return
-    counts = db.execute(
-        "select action, choice, count(*) from valid_answers where question_id = ? and purpose != 'repeat' "
-        "group by action, choice",
-        (question,),
-    ).fetchall()
-    votes = [count for action, _, count in counts if action == "choice"]
-    raters = sum(count for _, _, count in counts)
-    has_agreed = form == "grid" or (votes and max(votes) / sum(votes) >= AGREED)
-    is_done = raters >= settings.most_raters or bool(sum(votes) >= settings.redundancy and has_agreed)
-    wanted = min(settings.most_raters, max(settings.redundancy, raters + (not is_done)))
-    db.execute("update questions set is_open = ?, wanted = ? where id = ?", (int(not is_done), wanted, question))

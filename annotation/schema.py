@@ -233,4 +233,5 @@ def m006_promises(db: Database) -> None:
     _create(
         db, "tombstones", {"image_id": str, "crop_hash": str, "created": str}, pk="image_id", optional=["crop_hash"]
     )
+    db.execute("update questions set is_open = 0 where purpose not in ('informative', 'random')")
     db.execute("alter table snapshots add column is_own integer not null default 1")  # 0: of a merged database

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import app
-from annotation import pool
+from annotation import pool, questions
 from annotation.comparing import import_comparisons
 from annotation.completions import read_completions
 from annotation.consent import change_consent
@@ -406,7 +406,7 @@ def test_an_answer_outlives_a_failing_next_question(sessions, labels, monkeypatc
     request = who | {"lease": sessions.ask(who)["question"]["lease"], "action": "choice", "places": [0]}
     gone = Proposal(["f" * 32] * 3, 0.5, None, "test")  # what an index proposes whose images were forgotten
     monkeypatch.setattr(sessions._desk, "_propose", lambda *_: gone)
-    monkeypatch.setattr(sessions._desk, "_find_open", lambda *_: None)
+    monkeypatch.setattr(questions, "find_open", lambda *_: None)
     reply = sessions.answer(request)
     assert "Looking" in reply["wait"] and reply["done"] == 1
     assert labels.value("select id from answers where annotator_id = 'link:alone'") == reply["stored"]
