@@ -30,6 +30,8 @@ from annotation.store import Store
 
 SLOWEST = 300.0
 """Largest 95th percentile of the latency in milliseconds."""
+SLOWEST_START = 300.0
+"""Seconds the app may take to start on a busy machine."""
 
 
 @dataclass(frozen=True)
@@ -89,15 +91,22 @@ class Crowd:
             self.errors.append(f"{person}: {error!r}")
 
 
+async def _wait_for(client: httpx.AsyncClient) -> dict:
+    """The page's configuration, once the app serves it."""
+    end = time.monotonic() + SLOWEST_START
+    while True:
+        try:
+            return (await client.get("/config")).json()
+        except httpx.TransportError:
+            if time.monotonic() > end:
+                raise SystemExit(f"the app did not start within {SLOWEST_START:g} s: look at its output.") from None
+            await asyncio.sleep(0.3)
+
+
 async def _run(config: LoadConfig, url: str) -> Crowd:
     limits = httpx.Limits(max_connections=config.annotators, max_keepalive_connections=config.annotators)
     async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as client:
-        for _ in range(200):
-            try:
-                page = (await client.get("/config")).json()
-                break
-            except httpx.TransportError:
-                await asyncio.sleep(0.3)
+        page = await _wait_for(client)
         component = next(c["id"] for c in page["components"] if c["props"].get("elem_id") == "label")
         crowd = Crowd(config, client, component)
         end = time.monotonic() + config.seconds
