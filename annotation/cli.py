@@ -12,6 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from annotation.store import Store, default_path
+from annotation.votes import PURPOSES
 from freeavatar.errors import FreeAvatarError
 
 
@@ -33,6 +34,9 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--format", choices=("fec", "csv", "jsonl"), default="jsonl", help="default: jsonl")
     export.add_argument("--images", type=Path, metavar="DIR", help="write the crops too, as <id>.jpg")
     export.add_argument("--min-agreement", type=float, default=0.66, metavar="SHARE", help="default: 0.66")
+    export.add_argument(
+        "--purpose", nargs="+", choices=PURPOSES, default=(), help="only questions asked for this; random: a test set"
+    )
     add("import-answers", _import_answers, "add labels: FEC or anchor,positive,negative,type").add_argument(
         "csv", type=Path
     )
@@ -95,7 +99,8 @@ def _export(args: argparse.Namespace) -> None:
     from annotation.exporting import export_labels
 
     done = export_labels(
-        _open(args), args.out, kind=args.format, min_agreement=args.min_agreement, images=args.images
+        _open(args), args.out, kind=args.format, min_agreement=args.min_agreement, images=args.images,
+        purposes=args.purpose,
     )  # fmt: skip
     print(f"{args.out}: {done.triplets} triplets, {done.images} crops written. {done.note}".rstrip())
 

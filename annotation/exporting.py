@@ -3,7 +3,7 @@
 import csv
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,7 +14,7 @@ from annotation.images import weights_id
 from annotation.index import build_index
 from annotation.sampling import count_classes
 from annotation.store import Store
-from annotation.votes import Tally, comparisons_of, read_tallies
+from annotation.votes import PURPOSES, Tally, comparisons_of, read_tallies
 from freeavatar.errors import InputError
 from freeavatar.files import make_folder, replacing
 
@@ -32,6 +32,8 @@ class Triplet:
     type: str
     agreement: float
     votes: int
+    purpose: str
+    """Why it was asked, one of :data:`annotation.votes.PURPOSES`."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,9 @@ class Exported:
 
 
 def export_labels(
-    store: Store, out: Path, *, kind: Format, min_agreement: float = 0.66, images: Path | None = None
-) -> Exported:
+    store: Store, out: Path, *, kind: Format, min_agreement: float = 0.66, images: Path | None = None,
+    purposes: Collection[str] = (),
+) -> Exported:  # fmt: skip
     """Write settled triplets.
 
     Args:
@@ -54,21 +57,25 @@ def export_labels(
         kind: ``fec`` has every vote and odd-one-out only; ``csv`` and ``jsonl`` have grids too.
         min_agreement: smallest share of raters behind a triplet, in [0, 1]; 0 exports all of FEC.
         images: folder that takes the crops as ``<id>.jpg``.
+        purposes: questions asked for these reasons alone, of :data:`annotation.votes.PURPOSES`: ``random`` is an
+            honest test set; default all but repeats.
 
     Raises:
-        InputError: nothing to export, or a file that cannot be written or is the database itself.
+        InputError: an unknown purpose, nothing to export, or a file that cannot be written or is the database itself.
     """
     store.refuse_as_output(out)
     if not 0 <= min_agreement <= 1:
         raise InputError(f"min-agreement is {min_agreement:g}, expected a share between 0 and 1.")
-    tallies = read_tallies(store)
+    if unknown := sorted(set(purposes) - set(PURPOSES)):
+        raise InputError(f"there is no purpose {unknown[0]!r}: use {', '.join(PURPOSES)}.")
+    tallies = read_tallies(store, purposes=purposes)
     names = {row["id"]: _Named(**row) for row in store.rows("select id, kind, source, box from images")}
     triplets = _triplets(store, tallies, min_agreement)
     used = sorted({image for t in triplets for image in (t.anchor, t.positive, t.negative)})
     if not triplets:
         raise InputError(
-            f"no triplet of {store.path} has {min_agreement:.0%} of its raters behind it yet: collect more answers, "
-            "or lower --min-agreement."
+            f"no triplet of {store.path}{_asked_for(purposes)} has {min_agreement:.0%} of its raters behind it yet: "
+            "collect more answers, or lower --min-agreement."
         )
     make_folder(out.parent)
     saved = write_crops(store, used, images) if images else 0
@@ -81,6 +88,10 @@ def export_labels(
     _record(store, out, images, kind, count, min_agreement, used)
     left = sum(tally.form == "grid" for tally in tallies)
     return Exported(count, saved, f"{left} grids have no place in FEC's layout." if kind == "fec" and left else "")
+
+
+def _asked_for(purposes: Collection[str]) -> str:
+    return f" asked for {' or '.join(purposes)}" if purposes else ""
 
 
 @dataclass(frozen=True)
@@ -112,7 +123,9 @@ def _triplets(store: Store, tallies: Sequence[Tally], min_agreement: float) -> l
     unknown = [k for k, (_, _, kind) in enumerate(found) if not kind]
     types = dict(zip(unknown, _derive_types(store, [found[k][1][:3] for k in unknown]), strict=True))
     return [
-        Triplet(*row[:3], type=kind or types[k], agreement=round(row[3], 4), votes=len(tally.votes))
+        Triplet(
+            *row[:3], type=kind or types[k], agreement=round(row[3], 4), votes=len(tally.votes), purpose=tally.purpose
+        )
         for k, (tally, row, kind) in enumerate(found)
     ]
 
@@ -153,7 +166,7 @@ def _write_jsonl(triplets: Sequence[Triplet], names: dict[str, _Named], out: Pat
     with replacing(out) as temporary, temporary.open("w", encoding="utf-8") as file:
         for t in triplets:
             row: dict[str, str | float] = {k: names[getattr(t, k)].name for k in COLUMNS[:3]}
-            row |= {"type": t.type, "agreement": t.agreement, "votes": t.votes}
+            row |= {"type": t.type, "agreement": t.agreement, "votes": t.votes, "purpose": t.purpose}
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
     return len(triplets)
 

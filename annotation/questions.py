@@ -14,6 +14,7 @@ from annotation.ids import new_id, now, timestamp
 from annotation.index import SMALLEST_POOL, LiveIndex, PoolIndex
 from annotation.sampling import (
     GRID,
+    GRID_CANDIDATES,
     count_classes,
     grid_faces,
     informative_triplet,
@@ -154,7 +155,11 @@ class Desk:
         sure: float | None
         with self._lock:
             if form == "grid":
-                chosen, sure = grid_faces(index.vectors, index.uses, self._rng, sharpness=index.sharpness)
+                # Chosen for what it teaches, a grid would be no honest test.
+                candidates = 1 if purpose == "random" else GRID_CANDIDATES
+                chosen, sure = grid_faces(
+                    index.vectors, index.uses, self._rng, sharpness=index.sharpness, candidates=candidates
+                )
             elif purpose == "random":
                 chosen = random_triplets(len(index.ids), self._rng, 1)[0]
                 sure = float(odd_one_out(index.vectors[chosen], sharpness=index.sharpness).max())

@@ -86,8 +86,9 @@ def random_triplets(count: int, rng: np.random.Generator, size: int) -> np.ndarr
 
 
 def grid_faces(
-    vectors: np.ndarray, uses: np.ndarray, rng: np.random.Generator, *, sharpness: float
-) -> tuple[np.ndarray, float]:
+    vectors: np.ndarray, uses: np.ndarray, rng: np.random.Generator, *, sharpness: float,
+    candidates: int = GRID_CANDIDATES,
+) -> tuple[np.ndarray, float]:  # fmt: skip
     """A target and twelve faces whose order by likeness to it is unsure.
 
     Args:
@@ -95,12 +96,13 @@ def grid_faces(
         uses: how often each image was in a question, ``(N,)``.
         rng: source of chance.
         sharpness: as in :func:`odd_one_out`.
+        candidates: grids looked at; of one, all faces are equally likely.
 
     Returns:
         Indices ``(13,)``, the target first, and how likely the model orders a pair right, on average.
     """
     some = rng.choice(len(vectors), min(len(vectors), CANDIDATES), replace=False)
-    sets = some[rng.random((GRID_CANDIDATES, len(some))).argsort(axis=1)[:, : GRID + 1]]
+    sets = some[rng.random((candidates, len(some))).argsort(axis=1)[:, : GRID + 1]]
     distances = np.linalg.norm(vectors[sets[:, 1:]] - vectors[sets[:, :1]], axis=2)
     apart = np.abs(distances[:, :, None] ** 2 - distances[:, None] ** 2)[:, *np.triu_indices(GRID, 1)]
     sure = 1 / (1 + np.exp(-sharpness * apart))

@@ -2,17 +2,19 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from annotation.store import Store
 
 Choice = tuple[int, ...]
+PURPOSES = ("informative", "random", "repeat", "gold", "imported")
+"""Why a question was asked. Random ones are an honest test set; a repeat is the same person's second answer."""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """A question and its valid answers; repeats by the same person do not count."""
+    """A question and its valid answers; repeats by the same person make a tally of their own."""
 
     id: str
     form: str
@@ -34,27 +36,41 @@ class Tally:
         return {k: sum(k in c for _, c in self.votes) / len(self.votes) for k in range(1, len(self.images))}
 
 
-def read_tallies(store: Store, *, forms: Sequence[str] = ("odd", "grid")) -> list[Tally]:
-    """Every question with at least one valid vote, in the order they were made."""
+def read_tallies(
+    store: Store, *, forms: Sequence[str] = ("odd", "grid"), purposes: Collection[str] = ()
+) -> list[Tally]:
+    """Every question with at least one valid vote, in the order they were made.
+
+    Args:
+        store: the labels.
+        forms: of questions.
+        purposes: some of :data:`PURPOSES`; none stands for all but repeats, whose raters would count twice.
+    """
+    purposes = set(purposes or PURPOSES) - (set() if purposes else {"repeat"})
     marks = ", ".join("?" * len(forms))
     images: dict[str, list[str]] = {}
-    votes: dict[str, list[tuple[str, Choice]]] = {}
+    votes: dict[tuple[str, bool], list[tuple[str, Choice]]] = {}
     with store.snapshot():
         questions = store.rows(f"select id, form, purpose, type from questions where form in ({marks})", forms)
         for row in store.rows("select question_id, image_id from question_images order by question_id, position"):
             images.setdefault(row["question_id"], []).append(row["image_id"])
         sql = (
-            "select question_id, annotator_id, choice from valid_answers "
-            "where action = 'choice' and purpose not in ('repeat', 'practice') order by id"
+            "select question_id, annotator_id, choice, purpose = 'repeat' as is_repeat from valid_answers "
+            "where action = 'choice' and purpose != 'practice' order by id"
         )
         for row in store.rows(sql):
             vote = (row["annotator_id"], tuple(json.loads(row["choice"])))
-            votes.setdefault(row["question_id"], []).append(vote)
-    return [
-        Tally(q["id"], q["form"], q["purpose"], q["type"], tuple(images.get(q["id"], ())), tuple(votes[q["id"]]))
+            votes.setdefault((row["question_id"], bool(row["is_repeat"])), []).append(vote)
+    found = [
+        Tally(
+            q["id"], q["form"], "repeat" if is_repeat else q["purpose"], q["type"],
+            tuple(images.get(q["id"], ())), tuple(votes[q["id"], is_repeat]),
+        )
         for q in sorted(questions, key=lambda q: q["id"])
-        if q["id"] in votes
-    ]
+        for is_repeat in (False, True)
+        if (q["id"], is_repeat) in votes
+    ]  # fmt: skip
+    return [tally for tally in found if tally.purpose in purposes]
 
 
 def comparisons_of(tally: Tally, *, min_agreement: float) -> list[tuple[str, str, str, float]]:

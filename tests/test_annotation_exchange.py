@@ -102,6 +102,29 @@ def test_a_snapshot_is_complete(tmp_path):
     assert cv2.imread(str(tmp_path / "images" / rows[0]["anchor"])).shape == (32, 32, 3)
 
 
+def test_triplets_say_why_they_were_asked_and_are_exported_by_it(tmp_path):
+    store = crowd_store(tmp_path, check_share=0.3, redundancy=1, most_raters=1, random_share=0.4)
+    out = tmp_path / "s.jsonl"
+
+    def exported(*purposes):
+        export_labels(store, out, kind="jsonl", min_agreement=0, purposes=purposes)
+        return [json.loads(line) for line in out.read_text().splitlines()]
+
+    rows, parts = exported(), {name: exported(name) for name in ("informative", "random", "repeat")}
+    for name, part in parts.items():
+        assert part and {row["purpose"] for row in part} == {name}
+    assert rows == exported("informative", "random") and len(rows) == len(parts["informative"] + parts["random"])
+    answered = store.value(
+        "select count(distinct question_id) from valid_answers a where purpose = 'repeat' "
+        "and (select form from questions where id = a.question_id) = 'odd'"
+    )
+    assert len(parts["repeat"]) == answered
+    with pytest.raises(InputError, match="asked for gold has"):
+        exported("gold")
+    with pytest.raises(InputError, match="no purpose 'luck'"):
+        exported("luck")
+
+
 def test_grids_give_a_triplet_for_every_picked_and_left_pair(tmp_path):
     store = crowd_store(tmp_path, grid_share=1.0, redundancy=1, most_raters=1)
     grids = [tally for tally in read_tallies(store) if tally.form == "grid"]

@@ -71,6 +71,15 @@ def test_grids_have_thirteen_faces_whose_order_is_unsure():
     assert len(set(grid_faces(vectors[:13], np.zeros(13), rng, sharpness=1)[0].tolist())) == 13
 
 
+def test_a_random_grid_is_drawn_without_looking_at_the_embedding():
+    rng = np.random.default_rng(0)
+    vectors = np.concatenate([rng.normal(size=(20, 4)), 9 + rng.normal(size=(20, 4))]).astype(np.float32)
+    seen = np.zeros(40)
+    for _ in range(3000):
+        seen[grid_faces(vectors, np.arange(40.0), rng, sharpness=1.0, candidates=1)[0]] += 1
+    assert abs(seen / 3000 - 13 / 40).max() < 0.04
+
+
 def test_types_count_classes():
     near, far, further = [0.0, 0], [9.0, 0], [0, 9.0]
     sets = np.array([[near, near, near], [near, near, far], [near, far, further]])
