@@ -38,6 +38,7 @@ from training.launching import ROOT, one_at_a_time, started_at, submit
 logger = logging.getLogger(__name__)
 
 CONFIG, STATUS, LOG, STOP = "config.json", "status.json", "log.txt", "stop"
+_PATHS = ("train", "images", "held_out", "original")
 _SILENCE = 120.0
 """Seconds without a sign of life after which a run on another machine counts as dead."""
 Launcher = Literal["process", "slurm", "local"]
@@ -53,11 +54,11 @@ class Plan:
     """Of the encoder."""
     batch: int = 54
     """Images a step, over all processes."""
-    rehearsal: int = 1200
+    rehearsal: int = 480
     """Rendered faces to rehearse with."""
     rate: float = 4e-4
     """Peak learning rate."""
-    validation: int = 320
+    validation: int = 200
     """Rendered faces of the shipped validation set."""
     reports: int = 8
     """Looks at the held-out answers on the way."""
@@ -66,9 +67,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         if min(self.steps, self.rehearsal, self.validation, self.reports) < 1 or self.batch < 12:
-            raise InputError(
-                "a plan needs at least 1 step, 12 images a batch, and faces to rehearse and validate with."
-            )
+            raise InputError("a plan needs at least 1 step, 12 images a batch, and some faces to rehearse with.")
 
 
 PLANS: dict[str, Plan] = {
@@ -160,9 +159,7 @@ def prepare_run(folder: Path, config: JobConfig) -> Run:
             raise InputError(f"there are no labels {path}: export some, or take them in the Train tab.")
     _check_room(folder, base, config.amount)
     hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-    paths = {
-        name: path.resolve() for name in ("train", "images", "held_out", "original") if (path := getattr(config, name))
-    }
+    paths = {name: path.resolve() for name in _PATHS if (path := getattr(config, name))}
     full = replace(config, base_id=bundle_id(base), base=str(base.resolve()), sha256=hashes, **paths)
     with replacing(folder / CONFIG) as temporary:
         temporary.write_text(json.dumps(asdict(full), default=str, indent=1))
@@ -328,7 +325,7 @@ def _last_words(folder: Path) -> str:
 def _read_config(folder: Path) -> JobConfig:
     try:
         found = json.loads((folder / CONFIG).read_text())
-        paths = {name: Path(found[name]) for name in ("train", "images", "held_out", "original") if found.get(name)}
+        paths = {name: Path(found[name]) for name in _PATHS if found.get(name)}
         return JobConfig(**{**found, **paths, "plan": Plan(**found["plan"]) if found.get("plan") else None})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(f"{folder} holds no run ({error}): choose one that the Train tab lists.") from error
