@@ -13,7 +13,6 @@ shares the disk; starting it again goes on from its checkpoint.
 import hashlib
 import json
 import logging
-import os
 import shutil
 import socket
 import subprocess
@@ -25,13 +24,13 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
 
-import torch
 import tyro
 
 from freeavatar.errors import InputError
 from freeavatar.files import make_folder, replacing
 from freeavatar.models.library import bundle_id, find_bundle, open_bundle
 from freeavatar.paths import runs_folder
+from training.devices import check_device
 from training.engine import enter
 from training.launching import ROOT, one_at_a_time, started_at, submit
 
@@ -54,11 +53,11 @@ class Plan:
     """Of the encoder."""
     batch: int = 54
     """Images a step, over all processes."""
-    rehearsal: int = 480
+    rehearsal: int = 240
     """Rendered faces to rehearse with."""
     rate: float = 4e-4
     """Peak learning rate."""
-    validation: int = 200
+    validation: int = 120
     """Rendered faces of the shipped validation set."""
     reports: int = 8
     """Looks at the held-out answers on the way."""
@@ -72,8 +71,8 @@ class Plan:
 
 PLANS: dict[str, Plan] = {
     "quick": Plan(),
-    "standard": Plan(steps=2000, batch=96, rehearsal=6000, reports=20),
-    "long": Plan(steps=12_000, batch=128, rehearsal=20_000, reports=40),
+    "standard": Plan(steps=2000, batch=96, rehearsal=4000, validation=400, reports=20),
+    "long": Plan(steps=12_000, batch=128, rehearsal=16_000, validation=400, reports=40),
 }
 
 
@@ -237,37 +236,6 @@ def write_status(folder: Path, **status: Any) -> None:
     """Replace the status."""
     with replacing(folder / STATUS) as temporary:
         temporary.write_text(json.dumps(status))
-
-
-def check_device(device: str, processes: int = 1) -> None:
-    """See that a device is there.
-
-    Raises:
-        InputError: it is not.
-    """
-    if processes < 1:
-        raise InputError(f"{processes} processes cannot train: give at least 1.")
-    kind, _, numbers = device.partition(":")
-    if kind == "cpu" or (kind == "mps" and torch.backends.mps.is_available()):
-        return
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    asked = [int(number) for number in numbers.split(",") if number.isdecimal()] or [0]
-    if kind != "cuda" or max(asked) >= count:
-        there = f"GPUs 0 to {count - 1} are" if count else "no GPU is"
-        raise InputError(f"there is no device {device!r}; {there} here: choose another, or the CPU.")
-
-
-def visible_devices() -> dict[str, str]:
-    """Devices to choose from, with their names: GPUs with their free memory, then the CPU."""
-    found = {}
-    for k in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
-        free, total = torch.cuda.mem_get_info(k)
-        found[f"cuda:{k}"] = f"{torch.cuda.get_device_name(k)} ({free / 2**30:.1f} of {total / 2**30:.1f} GB free)"
-    if len(found) > 1:
-        found["cuda:" + ",".join(str(k) for k in range(len(found)))] = f"all {len(found)} GPUs"
-    if torch.backends.mps.is_available():
-        found["mps"] = "Apple GPU"
-    return found | {"cpu": f"CPU ({os.cpu_count()} cores)"}
 
 
 def _check_room(folder: Path, base: Path, plan: Plan) -> None:

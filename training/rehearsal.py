@@ -1,6 +1,6 @@
 """Faces to rehearse with and to validate on, from what ships: the built-in avatars with known rigs.
 
-    python -m training.rehearsal --count 480
+    python -m training.rehearsal --count 240
     python -m training.rehearsal --count 24   # under a minute
 
 Rendered once and kept in ``$FREEAVATAR_HOME/renders``. The validation faces are drawn from another seed, natural,
@@ -29,7 +29,7 @@ from training.sampling import RigSampler
 
 logger = logging.getLogger(__name__)
 
-VALIDATION = 200
+VALIDATION = 120
 """Faces of the shipped validation set."""
 REPEATS = 4
 """Avatars that show each rig."""
@@ -41,7 +41,7 @@ _VERSION = 1
 class RehearsalConfig:
     """How many faces."""
 
-    count: int = 480
+    count: int = 240
     """To rehearse with."""
     validation: int = VALIDATION
     """To validate on."""
