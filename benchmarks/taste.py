@@ -1,14 +1,15 @@
 """A rater with a taste of its own: answers by which a fine-tune can be judged.
 
-    python -m benchmarks.taste --images 300 --answers 2000   # fills $FREEAVATAR_HOME/labels/labels.db
-    python -m benchmarks.taste --images 24 --answers 40      # under a minute
+    python -m benchmarks.taste --renders RENDERS   # fills $FREEAVATAR_HOME/labels/labels.db
+    python -m benchmarks.taste --renders RENDERS --images 24 --answers 40   # under a minute
+
+RENDERS is a folder that ``training.render_faces`` wrote.
 
 One simulated person looks at the eyes and brows above all, hardly at the mouth, and answers odd-one-out questions on
 renders with known rigs. What a model trained on these answers should learn is exactly that.
 """
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,41 +23,36 @@ from annotation.questions import Desk
 from annotation.settings import change_settings
 from annotation.simulate import Oracle, SimulateOptions, simulate
 from annotation.store import Store, default_path
-from freeavatar.paths import home
 from freeavatar.rig import ARKIT
-from training.rehearsal import render_faces_of_the_cast
 
 TASTE = np.array([3.0 if n.startswith(("eye", "brow")) else 0.4 for n in ARKIT])
 """What each blendshape counts."""
-SEED = 3
-"""Of the pool: others than those of the faces to rehearse with and to validate on."""
 
 
 @dataclass(frozen=True)
 class TasteConfig:
     """How many."""
 
-    images: int = 300
+    renders: Path
+    images: int = 500
     answers: int = 2000
     noise: float = 0.05
     """Share of answers that are chance."""
 
 
-def fill_pool(store: Store, count: int, embedder: Embedder) -> None:
-    """Renders of the built-in avatars, with their rigs."""
-    folder = home() / "taste-pool"
-    render_faces_of_the_cast(folder, count, seed=SEED)
-    crops, rigs = np.load(folder / "crops.npy"), np.load(folder / "rigs.npy")
+def fill_pool(store: Store, config: TasteConfig, embedder: Embedder) -> None:
+    """Put renders into the pool, with their rigs."""
+    folder = config.renders
+    crops, rigs = np.load(folder / "crops.npy", mmap_mode="r"), np.load(folder / "rigs.npy")
     people = json.loads((folder / "avatars.json").read_text())
-    for k, (crop, rig, person) in enumerate(zip(crops, rigs, people, strict=True)):
-        rgb = cv2.cvtColor(crop, cv2.COLOR_GRAY2RGB)
+    for k in np.random.default_rng(0).permutation(len(crops))[: config.images].tolist():
+        rgb, rig, person = cv2.cvtColor(np.array(crops[k]), cv2.COLOR_GRAY2RGB), rigs[k], people[k]
         image = pixel_id(rgb)
         add_image(
             store, image, kind="render", source=f"taste/{k}", licence="CC0", crop=encode_crop(rgb), person=person,
             rig={name: round(float(weight), 4) for name, weight in zip(ARKIT, rig, strict=True) if weight},
         )  # fmt: skip
         add_embeddings(store, [image], embedder.weights, embedder.embed([rgb]))
-    shutil.rmtree(folder)
 
 
 def answer(store: Store, config: TasteConfig, embedder: Embedder) -> int:
@@ -70,7 +66,7 @@ def answer(store: Store, config: TasteConfig, embedder: Embedder) -> int:
 def main(config: TasteConfig) -> Path:
     """Fill the app's own label store."""
     store, embedder = Store(default_path()), Embedder()
-    fill_pool(store, config.images, embedder)
+    fill_pool(store, config, embedder)
     print(f"{answer(store, config, embedder)} answers in {store.path}")
     return store.path
 

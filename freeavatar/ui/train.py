@@ -192,9 +192,7 @@ def _run_controls() -> tuple[list[Any], Any]:
         original = gr.Textbox(
             label="Original faces", max_lines=1, info="Folder with images.zip and labels.csv, to rehearse with as well."
         )  # fmt: skip
-    estimate = gr.HTML(
-        note("The time is reckoned when you choose; every run tells the time left."), elem_id="train-time"
-    )
+    estimate = gr.HTML(note("Choose how thorough, and the time is reckoned here."), elem_id="train-time")
     return [base, preset, device, title, processes, launcher, cluster, original], estimate
 
 
@@ -275,11 +273,12 @@ class _Panel:
         run = _chosen(runs, name)
         listed = [(run_name(other), other.id) for other in runs]
         with suppress(FreeAvatarError):
-            now = (listed, run and run.id, run and run.state, [entry.name for entry in list_bundles()], _adopted())
+            state = [run.id, run.state] if run else []
+            now = (listed, state, [entry.name for entry in list_bundles()], _adopted())
             is_same = json.dumps(now) == json.dumps(list(shown) or None)
             if is_same:
                 return (gr.skip(), gr.skip(), run_page(run), *(gr.skip() for _ in self._outputs[3:]))
-            return (list(now), gr.Dropdown(listed, value=run and run.id), run_page(run), *self._news(run))
+            return (list(now), gr.Dropdown(listed, value=run.id if run else None), run_page(run), *self._news(run))
         return tuple(gr.skip() for _ in self._outputs)
 
     def _news(self, run: Run | None) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 import html
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from freeavatar.models.library import list_bundles
@@ -106,8 +107,13 @@ def _curves(run: Run, lines: list[dict[str, float]]) -> str:
 
 
 def chart(
-    title: str, points: list[Point], steps: int, *, other: list[Point] = (), band: list[tuple[float, float, float]] = ()
-) -> str:  # type: ignore[assignment]
+    title: str,
+    points: list[Point],
+    steps: int,
+    *,
+    other: Sequence[Point] = (),
+    band: Sequence[tuple[float, float, float]] = (),
+) -> str:
     """A line over the steps of a run, as an SVG that takes the page's colours.
 
     Args:
