@@ -13,5 +13,5 @@ ENCODER = EncoderConfig(image_size=32, feature_size=16)
 def make_bundle(folder: Path, *, seed: int = 0, controls: tuple[str, ...] = ARKIT) -> Path:
     """An untrained bundle that sees 32 pixels."""
     torch.manual_seed(seed)
-    decoder = DecoderConfig(16, controls, ("generic", "ines"), 4, 24)
+    decoder = DecoderConfig(16, controls, ("generic", "ines"))
     return save_bundle(folder, Encoder(ENCODER), RigDecoder(decoder), {"seed": seed})

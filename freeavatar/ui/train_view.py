@@ -21,6 +21,7 @@ _ROWS = {
     "validation": "shipped faces: same rig on another avatar",
 }
 Point = tuple[float, float]
+Band = tuple[float, float, float]
 
 
 def note(text: str) -> str:
@@ -112,7 +113,7 @@ def chart(
     steps: int,
     *,
     other: Sequence[Point] = (),
-    band: Sequence[tuple[float, float, float]] = (),
+    band: Sequence[Band] = (),
 ) -> str:
     """A line over the steps of a run, as an SVG that takes the page's colours.
 
