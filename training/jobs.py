@@ -49,9 +49,9 @@ Preset = Literal["quick", "standard", "long"]
 class Plan:
     """How much a run does."""
 
-    steps: int = 200
+    steps: int = 90
     """Of the encoder."""
-    batch: int = 54
+    batch: int = 48
     """Images a step, over all processes."""
     rehearsal: int = 240
     """Rendered faces to rehearse with."""
@@ -59,7 +59,7 @@ class Plan:
     """Peak learning rate."""
     validation: int = 120
     """Rendered faces of the shipped validation set."""
-    reports: int = 8
+    reports: int = 3
     """Looks at the held-out answers on the way."""
     has_clip: bool = True
     """Animate an example clip before and after."""
