@@ -114,6 +114,16 @@ def test_every_state_of_a_run_is_shown_in_words(tmp_path):
     assert "step 1 of 3" in pace and "images/s" in pace and "left in this stage" in pace
 
 
+def test_emptied_boxes_mean_their_defaults(tmp_path):
+    config = train._config("default", "quick", "cuda:0,1", None, None, "slurm", "slurm_partition=gpu a=1", None)
+    assert (config.title, config.processes, config.original) == ("", 2, None)
+    assert config.cluster == {"slurm_partition": "gpu", "a": "1"}
+    assert train._config("default", "quick", "cpu", None, None, "process", None, " ").cluster == {}
+    for cluster, original, message in (("fast", "", "write name=value"), ("", str(tmp_path), "holds no labels.csv")):
+        with pytest.raises(InputError, match=message):
+            train._config("default", "quick", "cpu", "", 1, "process", cluster, original)
+
+
 def figure(value, count, half):
     return {"value": value, "low": value - half, "high": value + half, "count": count, "chance": 0.33}
 

@@ -197,18 +197,18 @@ def _run_controls() -> tuple[list[Any], Any]:
 
 
 def _config(
-    base: str, preset: Any, device: str, title: str, processes: float | None, launcher: Any, cluster: str,
-    original: str,
+    base: str, preset: Any, device: str, title: str | None, processes: float | None, launcher: Any,
+    cluster: str | None, original: str | None,
 ) -> JobConfig:  # fmt: skip
     """A job without its labels."""
-    pairs = dict(item.partition("=")[::2] for item in cluster.split())
+    pairs = dict(item.partition("=")[::2] for item in (cluster or "").split())
     if not all(pairs.values()):
         raise InputError(f"{cluster!r} is no list of settings: write name=value, with spaces between.")
-    faces = Path(original).expanduser() if original.strip() else None
+    faces = Path(original).expanduser() if (original or "").strip() else None
     if faces is not None and not (faces / "labels.csv").is_file():
         raise InputError(f"{faces} holds no labels.csv: give a folder with images.zip and labels.csv, or nothing.")
     return JobConfig(
-        train=Path(), images=Path(), base=base, preset=preset, device=device, title=title.strip(),
+        train=Path(), images=Path(), base=base, preset=preset, device=device, title=(title or "").strip(),
         processes=max(int(processes or 1), device.count(",") + 1), launcher=launcher, cluster=pairs, original=faces,
     )  # fmt: skip
 
