@@ -1,6 +1,6 @@
 """The web app.
 
-python app.py [--host 127.0.0.1] [--port PORT] [--no-browser] [--tabs animate label admin] [--labels FILE]
+python app.py [--host 127.0.0.1] [--port PORT] [--no-browser] [--tabs animate label train admin] [--labels FILE]
 """
 
 import os
@@ -15,10 +15,12 @@ import gradio as gr
 
 from freeavatar.errors import FreeAvatarError
 from freeavatar.paths import home
-from freeavatar.ui import admin, animate, label
+from freeavatar.ui import admin, animate, label, train
 from freeavatar.ui.theme import CSS, THEME
 
-TABS = ("animate", "label", "admin")
+TABS = ("animate", "label", "train", "admin")
+BEHIND_THE_DOOR = ("train", "admin")
+"""Tabs that change things for all: off this machine they need a password."""
 
 
 def build(tabs: Sequence[str] = TABS, *, labels: Path | None = None) -> gr.Blocks:
@@ -31,6 +33,7 @@ def build(tabs: Sequence[str] = TABS, *, labels: Path | None = None) -> gr.Block
     makers = {
         "animate": ("Animate", animate.build),
         "label": ("Label", lambda: label.build(labels)),
+        "train": ("Train", lambda: train.build(labels)),
         "admin": ("Label admin", lambda: admin.build(labels)),
     }
     with gr.Blocks(title="FreeAvatar", delete_cache=(3600, 86400)) as demo:
@@ -49,7 +52,7 @@ def launch(demo: gr.Blocks, *, tabs: Sequence[str] = TABS, **options: object) ->
     """Launch ``demo`` with the project's settings; ``options`` go to ``gr.Blocks.launch``."""
     folders = [str(home() / "animations"), str(animate.EXAMPLES)] if "animate" in tabs else []
     return demo.queue(default_concurrency_limit=4).launch(
-        theme=THEME, css=CSS + label.CSS + admin.CSS, max_file_size="500mb" if folders else "1kb",
+        theme=THEME, css=CSS + label.CSS + admin.CSS + train.CSS, max_file_size="500mb" if folders else "1kb",
         enable_monitoring=False, run_history=False, allowed_paths=folders, footer_links=[], share=False, **options,
     )  # fmt: skip
 
@@ -63,10 +66,10 @@ def main() -> None:
     parser.add_argument("--tabs", nargs="+", choices=TABS, default=list(TABS), help="default: all")
     parser.add_argument("--labels", type=Path, metavar="FILE", help="database of the Label tab")
     args = parser.parse_args()
-    tabs = [name for name in args.tabs if name != "admin" or admin.is_allowed(args.host)]
+    tabs = [name for name in args.tabs if name not in BEHIND_THE_DOOR or admin.is_allowed(args.host)]
     try:
         if not tabs:
-            raise FreeAvatarError(f"off this machine the admin tab needs a password: set {admin.PASSWORD}.")
+            raise FreeAvatarError(f"off this machine the tabs train and admin need a password: set {admin.PASSWORD}.")
         launch(
             build(tabs, labels=args.labels), tabs=tabs,
             server_name=args.host, server_port=args.port, inbrowser=not args.no_browser,

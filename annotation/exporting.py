@@ -4,7 +4,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -45,9 +45,31 @@ class Exported:
     note: str = ""
 
 
+@dataclass(frozen=True)
+class Selection:
+    """Which answers are exported."""
+
+    annotators: frozenset[str] | None = None
+    """Whose; None takes everybody's."""
+    most: int = 0
+    """Questions at most, the newest; 0 takes all."""
+    is_pictured: bool = False
+    """Leave out triplets with an image that is known by name alone."""
+
+    def of(self, tallies: Sequence[Tally]) -> list[Tally]:
+        """The questions that are left, with the votes that count."""
+        if self.annotators is not None:
+            own = [
+                replace(tally, votes=tuple(vote for vote in tally.votes if vote[0] in self.annotators))
+                for tally in tallies
+            ]
+            tallies = [tally for tally in own if tally.votes]
+        return list(tallies[-self.most :])
+
+
 def export_labels(
     store: Store, out: Path, *, kind: Format, min_agreement: float = 0.66, images: Path | None = None,
-    purposes: Collection[str] = (),
+    purposes: Collection[str] = (), selection: "Selection | None" = None,
 ) -> Exported:  # fmt: skip
     """Write settled triplets.
 
@@ -59,6 +81,7 @@ def export_labels(
         images: folder that takes the crops as ``<id>.jpg``.
         purposes: questions asked for these reasons alone, of :data:`annotation.votes.PURPOSES`: ``random`` is an
             honest test set; default all but repeats.
+        selection: which answers; default all.
 
     Raises:
         InputError: an unknown purpose, nothing to export, or a file that cannot be written or is the database itself.
@@ -68,9 +91,13 @@ def export_labels(
         raise InputError(f"min-agreement is {min_agreement:g}, expected a share between 0 and 1.")
     if unknown := sorted(set(purposes) - set(PURPOSES)):
         raise InputError(f"there is no purpose {unknown[0]!r}: use {', '.join(PURPOSES)}.")
-    tallies = read_tallies(store, purposes=purposes)
+    selection = selection or Selection()
+    tallies = selection.of(read_tallies(store, purposes=purposes))
     names = {row["id"]: _Named(**row) for row in store.rows("select id, kind, source, box from images")}
     triplets = _triplets(store, tallies, min_agreement)
+    if selection.is_pictured:
+        pictured = {row["id"] for row in store.rows("select id from images where crop is not null")}
+        triplets = [t for t in triplets if {t.anchor, t.positive, t.negative} <= pictured]
     used = sorted({image for t in triplets for image in (t.anchor, t.positive, t.negative)})
     if not triplets:
         raise InputError(

@@ -8,7 +8,7 @@ from annotation.ids import now
 from annotation.images import content_hash
 from annotation.store import Store
 from freeavatar.errors import InputError
-from freeavatar.paths import home
+from freeavatar.paths import bundles_folder, runs_folder
 
 _CROPS = "select id, crop from images where id in ({})"
 
@@ -37,7 +37,8 @@ def forget_image(store: Store, name: str, *, models: Sequence[Path] = ()) -> For
     Args:
         store: the labels.
         name: id of the image, or its source.
-        models: folders searched for runs trained on the snapshots; default ``$FREEAVATAR_HOME/runs``.
+        models: folders searched for runs trained on the snapshots; default ``runs`` and ``bundles`` of
+            ``$FREEAVATAR_HOME``.
 
     Raises:
         InputError: no such image.
@@ -49,7 +50,7 @@ def forget_image(store: Store, name: str, *, models: Sequence[Path] = ()) -> For
     snapshots = store.rows(
         f"select * from snapshots where id in (select snapshot_id from snapshot_images {of_images})", ids
     )
-    known_to = _models_trained_on(snapshots, models or [home() / "runs"])
+    known_to = _models_trained_on(snapshots, models or [runs_folder(), bundles_folder()])
     store.db.execute("pragma secure_delete=on")
     with store.write() as db:
         questions = [
@@ -127,7 +128,8 @@ def _unlink(path: Path) -> bool:
 
 
 def _models_trained_on(snapshots: Sequence[dict], folders: Sequence[Path]) -> list[str]:
-    """Every config.json below the folders that names one of the snapshots."""
+    """Every config.json and lineage.json below the folders that names one of the snapshots."""
     names = [snapshot["path"] for snapshot in snapshots] + [snapshot["sha256"] for snapshot in snapshots]
-    configs = (path for folder in folders if folder.is_dir() for path in sorted(folder.rglob("config.json")))
+    files = (path for folder in folders if folder.is_dir() for path in sorted(folder.rglob("*.json")))
+    configs = (path for path in files if path.name in ("config.json", "lineage.json"))
     return [str(path) for path in configs if any(name in path.read_text(errors="replace") for name in names)]

@@ -13,7 +13,7 @@ import torch
 from annotation.ids import now
 from annotation.store import Store
 from freeavatar.errors import InputError
-from freeavatar.models import DEFAULT_WEIGHTS, Bundle, load_bundle
+from freeavatar.models import Bundle, adopted_bundle, open_bundle
 from freeavatar.pipeline.tracking import BATCH, encode_crops
 
 SHOWN_SIZE = 320
@@ -84,15 +84,16 @@ class Embedder:
     """Embeds crops with one bundle of weights.
 
     Args:
-        folder: the weights; default those that ship.
+        folder: the weights; default the adopted ones.
 
     Raises:
         WeightsError: the weights cannot be used.
     """
 
-    def __init__(self, folder: Path = DEFAULT_WEIGHTS) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
+        folder = folder or adopted_bundle()
         self.weights = weights_id(folder)
-        self._bundle: Bundle = load_bundle(folder)
+        self._bundle: Bundle = open_bundle(folder)
 
     def embed(self, crops: Sequence[np.ndarray]) -> np.ndarray:
         """Embeddings ``(N, 16)`` of square crops of any sizes, uint8 RGB."""
@@ -104,17 +105,22 @@ class Embedder:
         return np.concatenate(parts) if parts else np.zeros((0, 16), np.float32)
 
 
-@lru_cache
-def weights_id(folder: Path = DEFAULT_WEIGHTS) -> str:
-    """Twelve hex digits of the encoder's file.
+def weights_id(folder: Path | None = None) -> str:
+    """Twelve hex digits of the encoder's file, for embeddings hang on the encoder alone; default the adopted one's.
 
     Raises:
         InputError: there is no such file.
     """
+    folder = folder or adopted_bundle()
     try:
-        return hashlib.sha256((folder / "encoder.safetensors").read_bytes()).hexdigest()[:12]
+        return _digest(folder / "encoder.safetensors", (folder / "encoder.safetensors").stat().st_mtime_ns)
     except OSError as error:
         raise InputError(f"{folder} holds no encoder.safetensors: give a folder of weights.") from error
+
+
+@lru_cache
+def _digest(path: Path, _changed: int) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def embed_missing(store: Store, embedder: Embedder) -> int:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from annotation.sampling import same_class_distance
 from annotation.settings import read_settings
 from annotation.store import Store
 from annotation.votes import constraints_of, read_tallies
+from freeavatar.errors import FreeAvatarError
 
 SMALLEST_POOL = 3
 _FEW_ANSWERS = 60
@@ -111,10 +113,22 @@ def _without_forgotten(index: PoolIndex, store: Store, forgotten: int) -> PoolIn
 
 
 class LiveIndex:
-    """A :class:`PoolIndex` that is rebuilt in the background as images and answers come in."""
+    """A :class:`PoolIndex` that is rebuilt in the background as images and answers come in, and weights change."""
 
-    def __init__(self, store: Store, weights: str) -> None:
+    def __init__(
+        self, store: Store, weights: str, *, adopted: Callable[[], str] | None = None,
+        embed: Callable[[], object] | None = None,
+    ) -> None:  # fmt: skip
+        """Read the pool.
+
+        Args:
+            store: the labels.
+            weights: id of the embeddings to begin with.
+            adopted: id of the weights to use now, asked often; default those it began with.
+            embed: embeds the pool under them, when they have changed.
+        """
         self._store, self._weights = store, weights
+        self._adopted, self._embed = adopted or (lambda: weights), embed
         self._lock = threading.Lock()
         self._current = build_index(store, weights)
         self._made = time.monotonic()
@@ -124,7 +138,7 @@ class LiveIndex:
         index, version = self._current, pool_version(self._store)
         if version[1] != index.version[1]:
             index = self._current = _without_forgotten(index, self._store, version[1])
-        has_changed = version != index.version
+        has_changed = version != index.version or self._wanted() != self._weights
         has_learned = count_answers(self._store) >= max(2 * _FEW_ANSWERS, 1.5 * index.answers)
         if has_changed and len(index.ids) < SMALLEST_POOL:
             self._rebuild()
@@ -140,7 +154,17 @@ class LiveIndex:
     def _may_rebuild(self) -> bool:
         return time.monotonic() - self._made > _REST and self._lock.acquire(blocking=False)
 
+    def _wanted(self) -> str:
+        """Id of the weights in use; the old ones do while the adopted ones cannot be read."""
+        try:
+            return self._adopted()
+        except FreeAvatarError:
+            return self._weights
+
     def _rebuild(self) -> None:
+        if self._wanted() != self._weights and self._embed is not None:
+            self._embed()
+            self._weights = self._wanted()
         self._current = build_index(self._store, self._weights)
         self._made = time.monotonic()
 

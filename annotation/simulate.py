@@ -40,8 +40,16 @@ class SimulateOptions:
 class Oracle:
     """Knows how far apart expressions are: by their rigs where all have one, else by the embedding."""
 
-    def __init__(self, store: Store, weights: str) -> None:
+    def __init__(self, store: Store, weights: str, *, taste: np.ndarray | None = None) -> None:
+        """Know a store.
+
+        Args:
+            store: the labels.
+            weights: id of the embeddings.
+            taste: what each of ARKit's blendshapes counts in the eyes of this crowd, ``(52,)``; default all alike.
+        """
         self._store, self._weights = store, weights
+        self._taste = np.ones(len(ARKIT)) if taste is None else taste
         self._rigs: dict[str, np.ndarray | None] = {}
         self._vectors: dict[str, np.ndarray] = {}
 
@@ -60,7 +68,7 @@ class Oracle:
             (self._weights, image),
         )[0]
         rig = json.loads(row["rig"]) if row["rig"] is not None else None
-        self._rigs[image] = None if rig is None else np.array([rig.get(name, 0.0) for name in ARKIT])
+        self._rigs[image] = None if rig is None else self._taste * [rig.get(name, 0.0) for name in ARKIT]
         data = row["vector"]
         self._vectors[image] = np.frombuffer(data, np.float32) if data is not None else np.zeros(16, np.float32)
 

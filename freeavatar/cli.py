@@ -1,4 +1,4 @@
-"""The command line: animate, avatars, embed."""
+"""The command line: animate, avatars, embed, models."""
 
 import argparse
 import logging
@@ -36,7 +36,9 @@ def _parser() -> argparse.ArgumentParser:
     embed.add_argument("--out", type=Path, required=True, metavar="EMB.npz")
     embed.add_argument("--aligned", action="store_true", help="inputs are upright face crops with the loose margin")
     _add_device(embed)
+    _add_weights(embed)
     embed.set_defaults(run=_embed)
+    _add_models(commands.add_parser("models", help="bundles of weights: list, use, export, import"))
     return parser
 
 
@@ -54,6 +56,25 @@ def _add_avatars(parser: argparse.ArgumentParser) -> None:
     remove = actions.add_parser("remove", help="forget an avatar that was added")
     remove.add_argument("name", metavar="NAME")
     remove.set_defaults(run=_remove_avatar)
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    actions.add_parser("list", help="bundles of weights; * is in use").set_defaults(run=_list_models)
+    use = actions.add_parser("use", help="animate, embed and ask with a bundle from now on")
+    use.add_argument("name", metavar="NAME", help="default, an id, or `previous` to go back")
+    use.set_defaults(run=_use_model)
+    export = actions.add_parser("export", help="write a bundle as a zip")
+    export.add_argument("name", metavar="NAME", help="default or an id")
+    export.add_argument("file", type=Path, metavar="FILE.zip")
+    export.set_defaults(run=_export_model)
+    taken = actions.add_parser("import", help="take a bundle into the library")
+    taken.add_argument("file", type=Path, metavar="FILE.zip", help="or a folder")
+    taken.set_defaults(run=_import_model)
+
+
+def _add_weights(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--weights", metavar="BUNDLE", help="name or folder; default: the one in use (`models list`)")
 
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
@@ -76,18 +97,22 @@ def _add_animate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--face", type=int, default=0, metavar="N", help="0 follows the largest face, 1 the next, ...")
     parser.add_argument("--no-audio", action="store_true", help="leave the sound out")
     _add_device(parser)
+    _add_weights(parser)
     parser.set_defaults(run=_animate)
 
 
 def _animate(args: argparse.Namespace) -> None:
+    from freeavatar.models import open_bundle
     from freeavatar.pipeline import AnimateOptions, animate
+    from freeavatar.pipeline.device import choose_device
 
     options = AnimateOptions(
         smoothing=args.smoothing, calibration=args.calibration, gain=args.gain, has_head_pose=not args.no_head_pose,
         face=args.face, has_audio=not args.no_audio, device=args.device,
     )  # fmt: skip
+    bundle = open_bundle(args.weights, device=choose_device(args.device)) if args.weights else None
     with _Bar() as bar:
-        report = animate(args.input, args.avatar, out=args.out, options=options, on_progress=bar.update)
+        report = animate(args.input, args.avatar, out=args.out, options=options, bundle=bundle, on_progress=bar.update)
     for path in report.paths:
         print(path)
     print(report.summary())
@@ -154,15 +179,47 @@ def _remove_avatar(args: argparse.Namespace) -> None:
 
 
 def _embed(args: argparse.Namespace) -> None:
+    from freeavatar.models import open_bundle
     from freeavatar.pipeline import embed
+    from freeavatar.pipeline.device import choose_device
 
+    bundle = open_bundle(args.weights, device=choose_device(args.device)) if args.weights else None
     with tqdm(unit="image", disable=None) as bar:
         arrays = embed(
-            args.input, out=args.out, is_aligned=args.aligned, device=args.device,
+            args.input, out=args.out, is_aligned=args.aligned, device=args.device, bundle=bundle,
             on_progress=lambda done: bar.update(done - bar.n) and None,
         )  # fmt: skip
     missing = int((arrays["confidence"] == 0).sum())
     print(f"{args.out}: {len(arrays['paths'])} images, {missing} without a face")
+
+
+def _list_models(args: argparse.Namespace) -> None:
+    from freeavatar.models.library import list_bundles
+
+    for entry in list_bundles():
+        base = f", from {entry.lineage['base']}" if entry.lineage.get("base") else ""
+        print(f"{'*' if entry.is_adopted else ' '} {entry.name:12s}  {entry.id}  {entry.title}{base}")
+
+
+def _use_model(args: argparse.Namespace) -> None:
+    from freeavatar.models.library import adopt_bundle, previous_bundle, roll_back
+
+    entry = roll_back() if args.name == "previous" else adopt_bundle(args.name)
+    back = " Take it back by `models use previous`." if previous_bundle() else ""
+    print(f"{entry.name} ({entry.title}) is in use.{back}")
+
+
+def _export_model(args: argparse.Namespace) -> None:
+    from freeavatar.models.library import export_bundle
+
+    print(export_bundle(args.name, args.file))
+
+
+def _import_model(args: argparse.Namespace) -> None:
+    from freeavatar.models.library import import_bundle
+
+    entry = import_bundle(args.file)
+    print(f"{entry.name} ({entry.title}) is in the library: `models use {entry.name}` adopts it.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

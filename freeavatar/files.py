@@ -1,6 +1,7 @@
 """Output files: written beside their place under a temporary name, then moved into it."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,7 +10,7 @@ from uuid import uuid4
 import cv2
 import numpy as np
 
-from freeavatar.errors import InputError
+from freeavatar.errors import FreeAvatarError, InputError
 
 
 def make_folder(folder: Path) -> Path:
@@ -38,13 +39,24 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, path)
-    except OSError as error:
+    except FreeAvatarError:
+        raise
+    except Exception as error:
+        # Libraries tell of a full disk in exceptions of their own; the temporary file still fills it.
+        if _is_full(path.parent):
+            raise InputError(f"the disk of {path} is full: make room there, then do it again.") from error
+        if not isinstance(error, OSError):
+            raise
         raise InputError(
             f"cannot write {path} ({error.strerror}): choose a file in a folder that exists and is writable."
         ) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _is_full(folder: Path) -> bool:
+    return folder.is_dir() and shutil.disk_usage(folder).free < 2**16
 
 
 def write_png(image: np.ndarray, path: Path) -> None:

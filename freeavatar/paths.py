@@ -22,5 +22,15 @@ def avatars_folder() -> Path:
     return _home() / "avatars"
 
 
+def bundles_folder() -> Path:
+    """Where bundles of weights are kept, one folder each; it may not exist yet."""
+    return _home() / "bundles"
+
+
+def runs_folder() -> Path:
+    """Where training runs are kept, one folder each; it may not exist yet."""
+    return _home() / "runs"
+
+
 def _home() -> Path:
     return Path(os.environ.get("FREEAVATAR_HOME") or platformdirs.user_data_dir("freeavatar")).expanduser()

@@ -10,7 +10,7 @@ COMMON = {"errors", "files", "rig", "rotation"}
 ALLOWED = {
     "video": {"video"},
     "faces": {"video", "faces"},
-    "models": {"models"},
+    "models": {"models", "paths"},
     "avatars": {"avatars", "paths"},
     "render": {"avatars", "render"},
     "export": {"avatars", "export"},

@@ -1,6 +1,5 @@
 import csv
 import json
-import logging
 import zipfile
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from freeavatar.errors import InputError
 from freeavatar.rig import ARKIT, mirrored
 from training.comparisons import comparable, draw_clear
 from training.fec import cut_face, cut_triplets, image_name, read_comparisons
-from training.triplets import make_triplets, read_triplets, split_triplets, write_jsonl
+from training.triplets import read_triplets, write_jsonl
 
 LINE = {"anchor": "a.jpg", "positive": "b.jpg", "negative": "c.jpg", "type": "ONE_CLASS_TRIPLET"}
 
@@ -108,39 +107,6 @@ def test_a_wrong_file_is_explained(tmp_path, name, text, message):
 def test_a_missing_file_is_explained(tmp_path):
     with pytest.raises(InputError, match="cannot read"):
         read_triplets(tmp_path / "gone.jsonl")
-
-
-def many(count: int = 400):
-    rng = np.random.default_rng(0)
-    rows = [rng.choice(60, 3, replace=False) for _ in range(count)]
-    return make_triplets([[f"{k}.jpg" for k in row] for row in rows], np.ones(count))
-
-
-def test_a_split_shares_neither_images_nor_persons():
-    triplets = many()
-    persons = {f"{k}.jpg": f"person {k // 3}" for k in range(45)} | {"50.jpg": ""}
-    training, validation = split_triplets(triplets, share=0.4, persons=persons)
-    assert len(training) and len(validation)
-    assert not set(training.images) & set(validation.images)
-    sides = [{persons[name] for name in part.images if persons.get(name)} for part in (training, validation)]
-    assert not sides[0] & sides[1]
-
-
-def test_a_split_is_stable_when_labels_are_added():
-    few, more = many(200), many(400)
-    held_few, held_more = (set(split_triplets(part, share=0.4)[1].images) for part in (few, more))
-    assert held_few <= held_more
-    assert held_more & set(split_triplets(few, share=0.4)[0].images) == set()
-
-
-def test_a_split_says_how_many_were_dropped_and_when_it_cannot(caplog):
-    with caplog.at_level(logging.INFO):
-        training, validation = split_triplets(many(), share=0.4)
-    assert f"{400 - len(training) - len(validation)} have images of both" in caplog.text
-    with pytest.raises(InputError, match="too few to split"):
-        split_triplets(many(1))
-    with pytest.raises(InputError, match="between 0 and 1"):
-        split_triplets(many(), share=1.0)
 
 
 def test_a_triplet_mirrored_as_a_whole_stays_true():

@@ -41,6 +41,9 @@ from training.stage import EngineConfig, Stage, device_of
 
 logger = logging.getLogger(__name__)
 
+MARK = "training: "
+"""Starts the line that says why a stage ended; whoever watches the log looks for it."""
+
 
 def run(stage: Stage, config: EngineConfig, settings: Any, *, on_step: Callable[[int], None] | None = None) -> None:
     """Train a stage to the end of its schedule, from its checkpoint if there is one.
@@ -120,7 +123,7 @@ class _Run:
             self._length = math.ceil(config.epochs * stage.total / images)
         make_folder(config.out)
         if self._rank == 0:
-            _keep_settings(config.out, settings)
+            _keep_settings(config.out, settings, stage.sources)
         self._average = AveragedModel(stage.model, multi_avg_fn=averaging(config.ema), use_buffers=True)
         self._average.eval()
         self._optimizer = torch.optim.AdamW(
@@ -261,9 +264,10 @@ class _Run:
         logger.info("going on from step %d", self._step)
 
 
-def _keep_settings(out: Path, settings: Any) -> None:
+def _keep_settings(out: Path, settings: Any, sources: dict[str, str]) -> None:
     """Write config.json, or see that it is the one the run was begun with."""
-    path, text = out / "config.json", json.dumps(asdict(settings), default=str, indent=1)
+    path = out / "config.json"
+    text = json.dumps(asdict(settings) | ({"sha256": sources} if sources else {}), default=str, indent=1)
     if path.exists() and path.read_text() != text:
         raise InputError(f"{out} holds a run with other settings: choose another --out, or repeat its settings.")
     with replacing(path) as temporary:
@@ -277,4 +281,6 @@ def enter(main: Callable[[], Any]) -> None:
     try:
         main()
     except (FreeAvatarError, FloatingPointError, ValueError) as error:
-        sys.exit(f"{error}")
+        sys.exit(f"{MARK}{error}")
+    except OSError as error:
+        sys.exit(f"{MARK}{error.filename or 'a file'} cannot be used: {error.strerror or error}.")

@@ -37,7 +37,7 @@ def mine_triplets(rigs: Tensor, count: int, generator: torch.Generator) -> Tenso
         generator: source of randomness.
 
     Returns:
-        Indices of anchor, positive, negative, ``(T, 3)``: the first two lie within 0.6 of the
+        Indices of anchor, positive, negative, ``(T, 3)``, three images each: the first two lie within 0.6 of the
         shorter of their distances to the third.
     """
     triplets = torch.randint(len(rigs), (count, 3), generator=generator)
@@ -47,7 +47,8 @@ def mine_triplets(rigs: Tensor, count: int, generator: torch.Generator) -> Tenso
     order = torch.tensor([[0, 1, 2], [0, 2, 1], [1, 2, 0]])[closest]
     triplets = triplets.gather(1, order)
     near, far = sides.sort(1).values[:, :2].unbind(1)
-    return triplets[(near > 1e-6) & (near < 0.6 * far)]
+    is_three = (triplets != triplets.roll(1, 1)).all(1)
+    return triplets[is_three & (near < 0.6 * far)]
 
 
 def draw_class_triplets(labels: Tensor, per_anchor: int, generator: torch.Generator) -> Tensor:
@@ -112,18 +113,21 @@ def emotion_loss(told: Tensor, emotions: Tensor) -> Tensor:
     return total / (emotions >= 0).sum().clamp_min(1)
 
 
-def distillation_loss(feature: Tensor, embedding: Tensor, teacher: tuple[Tensor, Tensor]) -> Tensor:
+def distillation_loss(
+    feature: Tensor, embedding: Tensor, teacher: tuple[Tensor, Tensor], *, embedding_share: float = 1.0
+) -> Tensor:
     """How far a student is from its teacher.
 
     Args:
         feature: the student's, brought to the teacher's dimensions, ``(B, F)``.
         embedding: the student's, unit length, ``(B, D)``.
         teacher: the teacher's feature ``(B, F)`` and embedding ``(B, D)``, without gradient.
+        embedding_share: weight of the embedding's part.
 
     Returns:
         Scalar: mean squared error of the features, each brought to mean 0 and variance 1, plus one minus the
-        cosine between the embeddings.
+        cosine between the embeddings, times its share.
     """
     shape = feature.shape[-1:]
     apart = (layer_norm(feature, shape) - layer_norm(teacher[0], shape)).square().mean()
-    return apart + 1 - cosine_similarity(embedding, teacher[1]).mean()
+    return apart + embedding_share * (1 - cosine_similarity(embedding, teacher[1]).mean())

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -87,6 +87,8 @@ class Stage:
     """Number of images in an epoch; needed where the schedule is given in epochs."""
     groups: Callable[[nn.Module], list[dict[str, Any]]] | None = None
     """Parameter groups of the optimizer; ``lr_scale`` scales a group's rate. Default: by dimension."""
+    sources: dict[str, str] = field(default_factory=dict)
+    """Sha256 of the labels trained on, by file: kept in config.json, so that it is known who was learned from."""
     report: Callable[[nn.Module, int], dict[str, float]] | None = None
     """Looks at the averaged model (in evaluation mode) at a step; the numbers go into metrics.jsonl."""
 

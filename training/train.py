@@ -13,7 +13,9 @@ makes of the same views. A loss with weight 0 is off. The run's folder, checkpoi
 ``training/engine.py``.
 """
 
+import hashlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -38,7 +40,7 @@ from training.mixture import Mixture, MixtureConfig
 from training.optimizer import parameter_groups
 from training.pretrained import load_backbone, load_imagenet
 from training.stage import EngineConfig, Stage, device_of
-from training.validation import Validation
+from training.validation import HeldOutTriplets, Validation
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +63,8 @@ class LossConfig:
     """Emotions of real faces, told from the feature."""
     distillation: float = 0.0
     """Feature and embedding of the teacher."""
+    embedding_share: float = 1.0
+    """Of the distillation, the part of the embedding; 0 leaves it to the triplets."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,10 @@ class TrainConfig:
     """Start EfficientNet-Lite0 from ImageNet weights, unless ``start`` is given."""
     teacher: Path | None = None
     """Bundle to distil from."""
+    held_out: Path | None = None
+    """Triplets that are looked at every ``report_every`` steps and not trained on, with the images of the others."""
+    is_norm_frozen: bool = False
+    """Keep batch normalisation's statistics: a short run on few pictures would forget those of real faces."""
     layer_decay: float = 0.75
     """Factor on the rate from each block of a ViT to the one below it (He et al. 2022, table 9); 1 from scratch."""
 
@@ -107,12 +115,25 @@ class Trainee(nn.Module):
         self.silver_shift = nn.Parameter(torch.zeros(len(ARKIT)))
         self.emotion = nn.Linear(size, emotions) if emotions else None
         self.imitate = nn.Linear(size, teacher.encoder.config.feature_size) if teacher else None
+        if self.imitate is not None and config.start == config.teacher:
+            nn.init.eye_(self.imitate.weight)  # a student that starts as its teacher has nothing to translate
+            nn.init.zeros_(self.imitate.bias)
+        self._is_norm_frozen = config.is_norm_frozen
         self._start(config)
 
     def forward(self, views: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Features ``(B, F)``, embeddings ``(B, 16)``, and unbounded rigs ``(M, 52)`` of the first M views."""
         feature, embedding = (values.float() for values in self.encoder(views))
         return feature, embedding, self.decoder.unbounded(feature[: len(codes)], codes).float()
+
+    def train(self, mode: bool = True) -> "Trainee":
+        """Set training mode, but for batch normalisation if its statistics are frozen."""
+        super().train(mode)
+        if self._is_norm_frozen:
+            for module in self.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
 
     def to_silver(self, rigs: Tensor) -> Tensor:
         """Rig weights to the silver labels' scale."""
@@ -170,7 +191,10 @@ class Objective:
         if model.emotion is not None:
             found["emotion"] = emotion_loss(model.emotion(feature[: self._real]).float(), batch["emotions"])
         if self._teacher is not None:
-            found["distillation"] = distillation_loss(model.imitate(feature).float(), embedding, self._taught(views))
+            found["distillation"] = distillation_loss(
+                model.imitate(feature).float(), embedding, self._taught(views),
+                embedding_share=self._weights.embedding_share,
+            )  # fmt: skip
         weights = {name: getattr(self._weights, name) for name in found if name not in self._absent}
         return {name: weight * found[name] for name, weight in weights.items() if weight}
 
@@ -232,6 +256,27 @@ def open_mixture(config: TrainConfig, **more: Any) -> Mixture:
     )  # fmt: skip
 
 
+def make_report(config: TrainConfig, device: torch.device) -> Callable[[Any, int], dict[str, float]]:
+    """What looks at a model while it trains: on labelled faces, on held-out triplets, on both or on nothing."""
+    more: Any = {"cache": config.data.cache or config.engine.out.parent, "view": config.encoder.image_size}
+    faces = Validation(config.data.faces, **more) if config.data.faces else None
+    held_out = HeldOutTriplets(config.held_out, images=config.data.triplet_images, **more) if config.held_out else None
+
+    def report(model: Any, step: int) -> dict[str, float]:
+        numbers = {"val_triplet_accuracy": faces.accuracy(model.encoder, device)} if faces else {}
+        if held_out:
+            figure = held_out.figure(model.encoder, device)
+            numbers |= {"held_out": figure.value, "held_out_low": figure.low, "held_out_high": figure.high}
+        return numbers
+
+    return report
+
+
+def hashes_of(data: MixtureConfig) -> dict[str, str]:
+    """Sha256 of each file of triplets."""
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in data.triplets}
+
+
 def train(config: TrainConfig, **more: Any) -> Path:
     """Train to the end of the schedule.
 
@@ -250,18 +295,11 @@ def train(config: TrainConfig, **more: Any) -> Path:
     device, mixture = device_of(config.engine), open_mixture(config)
     teacher = load_bundle(config.teacher, device=device) if config.teacher and config.losses.distillation else None
     model = Trainee(config, len(mixture.classes) if config.losses.emotion else 0, teacher)
-    report = None
-    if config.engine.report_every and config.data.faces:
-        cache = config.data.cache or config.engine.out.parent
-        validation = Validation(config.data.faces, cache=cache, view=config.encoder.image_size)
-
-        def report(model: Any, step: int) -> dict[str, float]:
-            return {"val_triplet_accuracy": validation.accuracy(model.encoder, device)}
-
+    report = make_report(config, device) if config.engine.report_every else None
     stage = Stage(
         model=model.to(device).to(memory_format=torch.channels_last), draw=mixture.draw, names=mixture.names,
         loss=Objective(mixture, config, device, teacher), export=partial(export_bundle, config),
-        total=mixture.total, groups=partial(groups_of, config), report=report,
+        total=mixture.total, groups=partial(groups_of, config), sources=hashes_of(config.data), report=report,
     )  # fmt: skip
     run(stage, config.engine, config, **more)
     return config.engine.out / "weights"

@@ -11,12 +11,10 @@ them would make a one-sided smile the positive of its opposite.
 """
 
 import csv
-import hashlib
 import json
-import logging
 import os
 import zipfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,8 +22,6 @@ import numpy as np
 
 from freeavatar.errors import InputError
 from freeavatar.files import make_folder, replacing
-
-logger = logging.getLogger(__name__)
 
 SEPARATOR = "::"
 """Between a container and what it holds."""
@@ -201,38 +197,3 @@ def write_jsonl(triplets: Triplets, path: str | Path) -> Path:
             row = {role: names[k] for role, k in zip(ROLES, three, strict=True)}
             file.write(json.dumps({**row, "type": words[int(kind)]}, ensure_ascii=False) + "\n")
     return path
-
-
-def split_triplets(
-    triplets: Triplets, *, share: float = 0.1, persons: Mapping[str, str] | None = None, seed: int = 0
-) -> tuple[Triplets, Triplets]:
-    """Training and validation triplets that have neither an image nor a person in common.
-
-    Each person, or image of nobody known, falls on one side by a hash of its name, so that more labels never
-    move an image to the other side; triplets with images of both sides are dropped. Of triplets drawn at random
-    from many images, the cube of ``share`` validates: a tenth of the images holds a thousandth of the triplets.
-
-    Args:
-        triplets: to split.
-        share: of the persons and images that go to validation, in (0, 1).
-        persons: person of an image id, where known.
-        seed: of the hash.
-
-    Raises:
-        InputError: a side is left without a triplet.
-    """
-    if not 0 < share < 1:
-        raise InputError(f"the share of validation is {share}, expected a number between 0 and 1.")
-    known = persons or {}
-    groups = [f"person {known[image]}" if known.get(image) else f"image {image}" for image in triplets.images]
-    digests = [hashlib.sha256(f"{seed} {group}".encode()).digest()[:8] for group in groups]
-    held = np.array([int.from_bytes(digest, "big") / 2**64 < share for digest in digests])[triplets.index]
-    training, validation = triplets.chosen(~held.any(1)), triplets.chosen(held.all(1))
-    if not len(training) or not len(validation):
-        raise InputError(
-            f"{len(triplets)} triplets are too few to split by image and person: "
-            f"{len(training)} for training, {len(validation)} for validation; label more, or change the share."
-        )
-    dropped = len(triplets) - len(training) - len(validation)
-    logger.info("%d triplets train, %d validate, %d have images of both", len(training), len(validation), dropped)
-    return training, validation

@@ -1,4 +1,4 @@
-"""A look at a run while it trains: triplet accuracy on people it does not see."""
+"""A look at a run while it trains: triplet accuracy on people, or on answers, that it does not see."""
 
 from collections import Counter
 from pathlib import Path
@@ -10,9 +10,9 @@ from torch import nn
 from freeavatar.errors import InputError
 from freeavatar.models import view_of_crops
 from training.faces_data import read_rows
-from training.images import crop_size, open_images
-from training.measures import draw_label_triplets, triplet_hits
-from training.triplets import SEPARATOR
+from training.images import ImagePool, crop_size, open_images
+from training.measures import Figure, bootstrap, draw_label_triplets, triplet_hits
+from training.triplets import SEPARATOR, read_triplets
 
 
 class Validation:
@@ -40,13 +40,44 @@ class Validation:
         self._triplets = draw_label_triplets([row["emotion"] for row in rows])
         self._view = view
 
-    @torch.no_grad()
     def accuracy(self, encoder: nn.Module, device: torch.device) -> float:
         """Share of triplets whose first two are closest, in [0, 1]."""
-        found = []
-        for start in range(0, len(self._pool), 64):
-            rows = np.arange(start, min(start + 64, len(self._pool)))
-            crops = torch.from_numpy(self._pool.gather(rows))[:, None].float() / 255
-            found.append(encoder(view_of_crops(crops, self._view).to(device))[1].float().cpu())
-        embedding = torch.cat(found).numpy()
+        embedding = embed_pool(self._pool, encoder, device, self._view)
         return float(triplet_hits(*(embedding[self._triplets[:, k]] for k in range(3))).mean())
+
+
+class HeldOutTriplets:
+    """Triplet accuracy on answers that nothing is trained on."""
+
+    def __init__(self, path: Path, *, images: Path | None, cache: Path, view: int) -> None:
+        """Open the images.
+
+        Args:
+            path: the triplets.
+            images: folder of their images; default the file's own.
+            cache: folder for decoded images.
+            view: side of the views in pixels.
+        """
+        self.triplets = read_triplets(path, images=images)
+        self._pool = open_images(self.triplets.images, cache=cache, size=crop_size(view))
+        self._view = view
+
+    def hits(self, encoder: nn.Module, device: torch.device) -> np.ndarray:
+        """Whether the first two of each triplet are closest, ``(T,)`` bool."""
+        embedding = embed_pool(self._pool, encoder, device, self._view)
+        return triplet_hits(*(embedding[self.triplets.index[:, k]] for k in range(3)))
+
+    def figure(self, encoder: nn.Module, device: torch.device) -> Figure:
+        """Share of hits, with its interval."""
+        return bootstrap(self.hits(encoder, device), self.triplets.index[:, 0], chance=1 / 3)
+
+
+@torch.no_grad()
+def embed_pool(pool: ImagePool, encoder: nn.Module, device: torch.device, view: int) -> np.ndarray:
+    """Embeddings ``(N, 16)`` of a whole pool."""
+    found = []
+    for start in range(0, len(pool), 64):
+        rows = np.arange(start, min(start + 64, len(pool)))
+        crops = torch.from_numpy(pool.gather(rows))[:, None].float() / 255
+        found.append(encoder(view_of_crops(crops, view).to(device))[1].float().cpu())
+    return torch.cat(found).numpy()

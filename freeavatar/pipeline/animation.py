@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from freeavatar.avatars import DEFAULT_AVATAR, Avatar, load_avatar
 from freeavatar.errors import AvatarError, InputError
 from freeavatar.export import write_animated_glb, write_live_link_csv, write_rig_json
 from freeavatar.files import make_folder, write_png
-from freeavatar.models import Bundle, load_bundle
+from freeavatar.models import Bundle, open_bundle
 from freeavatar.pipeline import motion
 from freeavatar.pipeline.device import choose_device
 from freeavatar.pipeline.options import AnimateOptions, Progress, Report
@@ -44,7 +45,7 @@ def animate(
         avatars: names of avatars or paths of GLB files; default the default ARKit head.
         out: folder the files go to; made if it does not exist.
         options: settings.
-        bundle: weights; default those that ship.
+        bundle: weights; default the adopted ones.
         on_progress: called after every few frames; what it raises stops the job.
 
     Returns:
@@ -78,7 +79,7 @@ def animate_steps(
     device = choose_device(options.device)
     cast = load_cast(avatars or (DEFAULT_AVATAR,))
     opened = open_source(Path(source))
-    bundle = bundle or load_bundle(device=device)
+    bundle = bundle or open_bundle(device=device)
     folder = make_folder(Path(out))
     paths = _picture_paths(opened, cast, folder)
     started = time.monotonic()
@@ -90,9 +91,10 @@ def animate_steps(
     played = [retarget(avatar, performance) for avatar, performance in zip(cast, performances, strict=True)]
     yield from _render(opened, renderers, played, paths, options)
     rendered = time.monotonic()
+    settings = {**asdict(options), "bundle": bundle.info.get("bundle", "unnamed")}
     picture = "image" if opened.kind == "image" else "video"
     files = {
-        avatar.name: {picture: path, **_export(avatar, performance, play, path.with_suffix(""), options)}
+        avatar.name: {picture: path, **_export(avatar, performance, play, path.with_suffix(""), settings)}
         for avatar, performance, play, path in zip(cast, performances, played, paths, strict=False)
     }
     seconds = {
@@ -241,11 +243,11 @@ def _compose(
 
 
 def _export(
-    avatar: Avatar, performance: Performance, played: Performance, base: Path, options: AnimateOptions
+    avatar: Avatar, performance: Performance, played: Performance, base: Path, settings: dict[str, Any]
 ) -> dict[str, Path]:
     """Write the actor's curves, and what the avatar plays of them."""
     files = {kind: base.with_name(f"{base.name}.{kind}") for kind in ("csv", "json", "glb")}
     write_live_link_csv(performance, files["csv"])
-    write_rig_json(played, files["json"], extra={"settings": asdict(options)})
-    write_animated_glb(avatar.path, played, files["glb"], animate_head=options.has_head_pose)
+    write_rig_json(played, files["json"], extra={"settings": settings})
+    write_animated_glb(avatar.path, played, files["glb"], animate_head=settings["has_head_pose"])
     return files

@@ -10,7 +10,7 @@ import numpy as np
 from freeavatar.errors import FaceError, InputError
 from freeavatar.faces import CROP_SIZE, TrackedFrame, track_faces
 from freeavatar.files import make_folder, replacing
-from freeavatar.models import Bundle, load_bundle
+from freeavatar.models import Bundle, open_bundle
 from freeavatar.pipeline.device import choose_device
 from freeavatar.pipeline.sources import named_images
 from freeavatar.pipeline.tracking import TrackBuilder
@@ -35,12 +35,12 @@ def embed(
         out: the ``.npz`` to write.
         is_aligned: the images are upright crops with the loose margin; nothing is detected.
         device: auto, cpu, cuda or mps.
-        bundle: weights; default those that ship.
+        bundle: weights; default the adopted ones.
         on_progress: called with the number of images done.
 
     Returns:
-        What was written: ``paths`` (N,), ``embedding`` (N, 16) of unit length, ``feature`` (N, D) and
-        ``confidence`` (N,); rows without a face are zeros with confidence 0.
+        What was written: ``paths`` (N,), ``embedding`` (N, 16) of unit length, ``feature`` (N, D),
+        ``confidence`` (N,) and ``bundle``, the id of the weights; rows without a face are zeros with confidence 0.
 
     Raises:
         InputError, VideoError: an input cannot be read.
@@ -51,7 +51,7 @@ def embed(
     target = Path(out)
     make_folder(target.parent)
     chosen = choose_device(device)
-    bundle = bundle or load_bundle(device=chosen)
+    bundle = bundle or open_bundle(device=chosen)
     builder = TrackBuilder(bundle.encoder, chosen)
     names: list[str] = []
     images = (item for path in inputs for item in named_images(Path(path)))
@@ -66,6 +66,7 @@ def embed(
         "embedding": track.embeddings,
         "feature": track.features,
         "confidence": track.confidence,
+        "bundle": np.array(bundle.info.get("bundle", "unnamed")),
     }
     with replacing(target) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)

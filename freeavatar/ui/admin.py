@@ -30,6 +30,22 @@ def is_allowed(host: str) -> bool:
     return bool(os.environ.get(PASSWORD)) or host in ("127.0.0.1", "localhost", "::1")
 
 
+def password_set() -> bool:
+    """Whether a password is asked for."""
+    return bool(os.environ.get(PASSWORD))
+
+
+def check_password(typed: str) -> None:
+    """Let in who knows the password.
+
+    Raises:
+        gr.Error: this is not it; after a pause.
+    """
+    if not hmac.compare_digest(typed.encode(), os.environ.get(PASSWORD, "").encode()):
+        time.sleep(_WRONG_PAUSE)
+        raise gr.Error("This is not the password.", title="Not signed in")
+
+
 def _share(part: tuple[int, int]) -> str:
     return f"{100 * part[0] / part[1]:.0f} % of {part[1]}" if part[1] else "-"
 
@@ -126,7 +142,7 @@ def build(path: Path | None = None) -> None:
         path: the database; default the app's own.
     """
     store = Store(path or default_path())
-    password = os.environ.get(PASSWORD, "")
+    password = password_set()
     is_in = gr.State(not password)
 
     def view(allowed: bool) -> tuple[Any, ...]:
@@ -135,9 +151,7 @@ def build(path: Path | None = None) -> None:
         return report_page(store), gr.Dropdown(choices=_names(store))
 
     def sign_in(typed: str) -> tuple[Any, ...]:
-        if not hmac.compare_digest(typed.encode(), password.encode()):
-            time.sleep(_WRONG_PAUSE)
-            raise gr.Error("This is not the password.", title="Not signed in")
+        check_password(typed)
         return True, gr.Column(visible=False), gr.Column(visible=True), *view(True)
 
     def change(allowed: bool, annotator: str | None, reason: str, is_excluded: bool) -> tuple[Any, ...]:

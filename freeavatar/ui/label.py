@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from annotation.images import Embedder
+from annotation.images import Embedder, embed_missing, weights_id
 from annotation.index import LiveIndex
 from annotation.pool import fill_builtin_later
 from annotation.questions import Desk
@@ -28,7 +28,10 @@ def open_sessions(path: Path | None = None) -> Sessions:
     """
     store, embedder = Store(path or default_path()), Embedder()
     fill_builtin_later(store, embedder)
-    return Sessions(store, Desk(store, LiveIndex(store, embedder.weights)))
+    index = LiveIndex(
+        store, embedder.weights, adopted=weights_id, embed=lambda: embed_missing(store, Embedder())
+    )  # fmt: skip
+    return Sessions(store, Desk(store, index))
 
 
 def _explained(act: Callable[[Reply], Reply]) -> Callable[[Any], Reply]:

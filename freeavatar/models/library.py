@@ -1,0 +1,311 @@
+"""The library of bundles: what ships, what training made, what was imported; and which of them is adopted.
+
+A bundle of the library is a folder ``$FREEAVATAR_HOME/bundles/<id>``: config.json and the safetensors that belong
+together, ``lineage.json`` (its id and title, the bundle it was made from, the labels by hash, the settings),
+``metrics.json`` and ``MODEL_CARD.md``. The id is a hash of the weights and their config.json, so that a result which
+names it says exactly what made it, and parts of two bundles mixed up are noticed.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import torch
+
+from freeavatar.errors import InputError, WeightsError
+from freeavatar.files import make_folder, replacing
+from freeavatar.models.bundle import DEFAULT_WEIGHTS, Bundle, load_bundle
+from freeavatar.paths import bundles_folder
+
+DEFAULT = "default"
+"""Name of the bundle that ships."""
+LINEAGE, METRICS, CARD = "lineage.json", "metrics.json", "MODEL_CARD.md"
+_POINTER = "adopted.json"
+_LARGEST = 8 * 2**30
+"""A zip that unpacks to more bytes is no bundle."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A bundle of the library."""
+
+    name: str
+    """``default``, or the id."""
+    folder: Path
+    id: str
+    """Twelve hex digits of its content; empty if it cannot be read."""
+    title: str
+    lineage: dict[str, Any]
+    metrics: dict[str, Any]
+    is_adopted: bool
+
+
+def bundle_id(folder: Path) -> str:
+    """Twelve hex digits of a bundle's weights and config.json.
+
+    Raises:
+        WeightsError: there are none.
+    """
+    parts = [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
+    try:
+        return _digest(tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in parts))
+    except OSError as error:
+        raise WeightsError(
+            f"{folder} holds no weights ({error.strerror}): give a bundle's folder, or a name that `models list` shows."
+        ) from error
+
+
+@lru_cache(maxsize=64)
+def _digest(parts: tuple[tuple[Path, int, int], ...]) -> str:
+    digest = hashlib.sha256()
+    for path, *_ in parts:
+        with path.open("rb") as file:
+            digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def find_bundle(name: str | Path) -> Path:
+    """The folder of a bundle: ``default``, an id or the start of one, or a folder.
+
+    Raises:
+        WeightsError: there is none, or several ids start like that.
+    """
+    text = str(name)
+    if text == DEFAULT:
+        return DEFAULT_WEIGHTS
+    known = _folders()
+    found = [folder for folder in known if len(text) >= 4 and folder.name.startswith(text)]
+    if len(found) > 1:
+        raise WeightsError(f"{len(found)} bundles start with {text!r}: give more of the id.")
+    if found:
+        return found[0]
+    if (Path(name) / "config.json").is_file():
+        return Path(name)
+    names = ", ".join([DEFAULT, *(folder.name for folder in known)])
+    raise WeightsError(f"there is no bundle {text!r}: give one of {names}, or a bundle's folder.")
+
+
+def adopted_bundle() -> Path:
+    """The folder of the bundle in use: the one place that decides.
+
+    Raises:
+        WeightsError: what was adopted is gone.
+    """
+    name = _history()[-1]
+    try:
+        return find_bundle(name)
+    except WeightsError as error:
+        raise WeightsError(f"the adopted bundle {name} is gone: take another by `models use {DEFAULT}`.") from error
+
+
+def open_bundle(name: str | Path | None = None, *, device: torch.device | str = "cpu") -> Bundle:
+    """Load a bundle, by default the adopted one; ``info["bundle"]`` is its id, for results to name.
+
+    Raises:
+        WeightsError: it is missing, damaged, of another rig, or its parts come from different bundles.
+    """
+    folder = adopted_bundle() if name is None else find_bundle(name)
+    bundle = load_bundle(folder, device=device)
+    found, noted = bundle_id(folder), _read(folder / LINEAGE).get("id")
+    if noted and noted != found:
+        raise WeightsError(
+            f"{folder} holds other weights than those of bundle {noted}: take all files from one bundle, "
+            "or import it again."
+        )
+    return replace(bundle, info={**bundle.info, "bundle": found})
+
+
+def list_bundles() -> list[Entry]:
+    """What ships, then the others, oldest first."""
+    adopted = _history()[-1]
+    entries = [_entry(folder, adopted) for folder in [DEFAULT_WEIGHTS, *_folders()]]
+    return entries[:1] + sorted(entries[1:], key=lambda entry: entry.lineage.get("created", ""))
+
+
+def adopt_bundle(name: str) -> Entry:
+    """Use a bundle from now on, if it loads.
+
+    Raises:
+        WeightsError: it does not load, or is not in the library.
+    """
+    folder = find_bundle(name)
+    if folder != DEFAULT_WEIGHTS and folder.parent != bundles_folder():
+        raise WeightsError(f"{name} is not in the library: take it in by `models import {name}` first.")
+    open_bundle(folder)
+    history = _history()
+    entry = _entry(folder, "")
+    if entry.name != history[-1]:
+        _write_history([*history, entry.name])
+    return replace(entry, is_adopted=True)
+
+
+def roll_back() -> Entry:
+    """Use the bundle that was adopted before.
+
+    Raises:
+        WeightsError: there is none, or it does not load.
+    """
+    history = _history()
+    if len(history) < 2:
+        raise WeightsError("nothing was adopted before: there is nothing to go back to.")
+    folder = find_bundle(history[-2])
+    open_bundle(folder)
+    _write_history(history[:-1])
+    return _entry(folder, history[-2])
+
+
+def previous_bundle() -> str | None:
+    """Name of what :func:`roll_back` would take; None if there is nothing."""
+    return next(iter(_history()[-2:-1]), None)
+
+
+def add_bundle(
+    folder: Path, *, lineage: dict[str, Any], metrics: dict[str, Any] | None = None, card: str = ""
+) -> Entry:
+    """Copy a bundle into the library under the id of its content.
+
+    Args:
+        folder: config.json and the safetensors.
+        lineage: ``title``, ``created`` and where it came from; any JSON values.
+        metrics: figures of it.
+        card: the model card, Markdown.
+
+    Raises:
+        WeightsError: it does not load, or its parts come from different bundles.
+        InputError: it cannot be written.
+    """
+    open_bundle(folder)
+    identity = bundle_id(folder)
+    home = make_folder(bundles_folder()) / identity
+    if not home.exists():
+        with _new_folder(home) as made:
+            for path in [folder / "config.json", *folder.glob("*.safetensors")]:
+                shutil.copyfile(path, made / path.name)
+            (made / LINEAGE).write_text(json.dumps({**lineage, "id": identity}, indent=1))
+            (made / METRICS).write_text(json.dumps(metrics or {}, indent=1))
+            (made / CARD).write_text(card or f"# {lineage.get('title', identity)}\n")
+    return _entry(home, _history()[-1])
+
+
+def export_bundle(name: str, out: Path) -> Path:
+    """Write a bundle as a zip.
+
+    Raises:
+        WeightsError: it does not load.
+        InputError: the zip cannot be written.
+    """
+    folder = find_bundle(name)
+    open_bundle(folder)
+    make_folder(out.parent)
+    with replacing(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for path in sorted(path for path in folder.iterdir() if _is_part(path.name)):
+            archive.write(path, path.name)
+    return out
+
+
+def import_bundle(path: Path) -> Entry:
+    """Take a bundle, a zip of :func:`export_bundle` or a folder, into the library.
+
+    Raises:
+        InputError: the zip cannot be read.
+        WeightsError: it does not load here.
+    """
+    if path.is_dir():
+        return _add_with_papers(path, path.name)
+    holder = make_folder(bundles_folder()) / f".import-{uuid4().hex[:8]}"
+    try:
+        _unpack(path, make_folder(holder))
+        return _add_with_papers(holder, path.stem)
+    except OSError as error:
+        raise InputError(f"cannot unpack {path} ({error.strerror}): make room, or choose another folder.") from error
+    finally:
+        shutil.rmtree(holder, ignore_errors=True)
+
+
+def _add_with_papers(folder: Path, title: str) -> Entry:
+    card = folder / CARD
+    lineage = {"title": title, **_read(folder / LINEAGE)}
+    text = card.read_text(errors="replace") if card.is_file() else ""
+    return add_bundle(folder, lineage=lineage, metrics=_read(folder / METRICS), card=text)
+
+
+def _unpack(path: Path, folder: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if _is_part(member.filename)]
+            if "config.json" not in {member.filename for member in members}:
+                raise WeightsError(f"{path} holds no bundle: give a zip that `models export` wrote.")
+            if sum(member.file_size for member in members) > _LARGEST:
+                raise WeightsError(f"{path} unpacks to more than {_LARGEST >> 30} GB: that is no bundle.")
+            for member in members:
+                with archive.open(member) as source, (folder / member.filename).open("wb") as target:
+                    shutil.copyfileobj(source, target)
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise InputError(f"{path} is no whole zip ({error}): export or download it again.") from error
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist: give a zip that `models export` wrote, or a folder.") from error
+
+
+def _is_part(name: str) -> bool:
+    """Whether a file belongs to a bundle; its name has no folders, so nothing is written elsewhere."""
+    is_weights = name.endswith(".safetensors") and name.replace(".", "").replace("_", "").replace("-", "").isalnum()
+    return is_weights or name in ("config.json", LINEAGE, METRICS, CARD)
+
+
+@contextmanager
+def _new_folder(home: Path) -> Iterator[Path]:
+    """A temporary folder that becomes ``home`` if the block succeeds."""
+    made = home.with_name(f".{home.name}-{uuid4().hex[:8]}")
+    try:
+        made.mkdir()
+        yield made
+        if not home.exists():
+            os.replace(made, home)
+    except OSError as error:
+        raise InputError(f"cannot write {home} ({error.strerror}): make room on that disk and try again.") from error
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _folders() -> list[Path]:
+    home = bundles_folder()
+    found = home.iterdir() if home.is_dir() else ()
+    return sorted(path for path in found if not path.name.startswith(".") and (path / "config.json").is_file())
+
+
+def _entry(folder: Path, adopted: str) -> Entry:
+    lineage, name = _read(folder / LINEAGE), DEFAULT if folder == DEFAULT_WEIGHTS else folder.name
+    title = "The weights that ship" if name == DEFAULT else str(lineage.get("title", name))
+    return Entry(name, folder, bundle_id(folder), title, lineage, _read(folder / METRICS), name == adopted)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text()) if path.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} is damaged ({error}): take the whole bundle again.") from error
+    return found if isinstance(found, dict) else {}
+
+
+def _history() -> list[str]:
+    """Names of what was adopted, the last one in use."""
+    path = bundles_folder() / _POINTER
+    try:
+        history = json.loads(path.read_text())["history"] if path.is_file() else []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{path} is damaged ({error}): delete it to use the weights that ship.") from error
+    return [DEFAULT, *map(str, history)]
+
+
+def _write_history(history: list[str]) -> None:
+    with replacing(make_folder(bundles_folder()) / _POINTER) as temporary:
+        temporary.write_text(json.dumps({"history": history[1:]}))

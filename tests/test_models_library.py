@@ -1,0 +1,165 @@
+"""Bundles in the library: named by content, adopted and taken back, refused in words."""
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+
+from freeavatar.cli import main
+from freeavatar.errors import InputError, WeightsError
+from freeavatar.models import DEFAULT_WEIGHTS, adopted_bundle, bundle_id, load_bundle, open_bundle
+from freeavatar.models.library import (
+    add_bundle,
+    adopt_bundle,
+    export_bundle,
+    find_bundle,
+    import_bundle,
+    list_bundles,
+    previous_bundle,
+    roll_back,
+)
+from freeavatar.pipeline import embed
+from tests.bundles import make_bundle
+
+
+def added(tmp_path, seed=0, **lineage):
+    folder = make_bundle(tmp_path / f"made{seed}", seed=seed)
+    return add_bundle(folder, lineage={"title": f"bundle {seed}", "created": f"{seed}", **lineage})
+
+
+def test_the_weights_that_ship_are_a_bundle_like_any_other_and_in_use_at_first():
+    (entry,) = list_bundles()
+    assert entry.name == "default" and entry.is_adopted and entry.folder == DEFAULT_WEIGHTS == adopted_bundle()
+    assert open_bundle().info["bundle"] == bundle_id(DEFAULT_WEIGHTS) == entry.id
+
+
+def test_the_id_follows_the_content(tmp_path):
+    one, again, other = (make_bundle(tmp_path / str(k), seed=k // 2) for k in range(3))
+    assert bundle_id(one) == bundle_id(again) != bundle_id(other)
+    assert added(tmp_path, 7).folder == added(tmp_path, 7).folder
+
+
+def test_adopting_and_rolling_back_go_through_one_pointer(tmp_path):
+    first, second = added(tmp_path, 1), added(tmp_path, 2)
+    assert [entry.name for entry in list_bundles()] == ["default", first.name, second.name]
+    for entry in (first, second):
+        assert adopt_bundle(entry.name).is_adopted and adopted_bundle() == entry.folder
+    assert previous_bundle() == first.name
+    assert roll_back().name == first.name and adopted_bundle() == first.folder
+    assert roll_back().name == "default" and adopted_bundle() == DEFAULT_WEIGHTS
+    with pytest.raises(WeightsError, match="nothing to go back to"):
+        roll_back()
+
+
+def test_a_bundle_goes_by_the_start_of_its_id_or_its_folder(tmp_path):
+    entry = added(tmp_path)
+    assert find_bundle(entry.name[:5]) == find_bundle(entry.name) == find_bundle(entry.folder) == entry.folder
+    with pytest.raises(WeightsError, match=f"there is no bundle 'gone': give one of default, {entry.name}"):
+        find_bundle("gone")
+    with pytest.raises(WeightsError, match="models import"):
+        adopt_bundle(str(make_bundle(tmp_path / "outside", seed=9)))
+
+
+def test_an_exported_bundle_is_the_same_after_its_import(tmp_path, user_home):
+    entry = added(tmp_path, base="default")
+    file = export_bundle(entry.name, tmp_path / "out" / "b.zip")
+    shutil.rmtree(user_home / "bundles")
+    back = import_bundle(file)
+    assert (back.id, back.title, back.lineage) == (entry.id, entry.title, entry.lineage)
+    assert not list((user_home / "bundles").glob(".*"))
+    assert import_bundle(back.folder).id == entry.id
+
+
+@pytest.mark.parametrize("part", ["encoder", "decoder"])
+def test_a_truncated_file_is_refused_and_the_bundle_in_use_stays(tmp_path, part):
+    entry = added(tmp_path)
+    file = entry.folder / f"{part}.safetensors"
+    file.write_bytes(file.read_bytes()[:-50])
+    with pytest.raises(WeightsError, match="take all files from one bundle"):
+        adopt_bundle(entry.name)
+    assert adopted_bundle() == DEFAULT_WEIGHTS
+
+
+def test_parts_of_two_bundles_do_not_pass_as_one(tmp_path):
+    one, two = added(tmp_path, 1), added(tmp_path, 2)
+    shutil.copyfile(two.folder / "decoder.safetensors", one.folder / "decoder.safetensors")
+    load_bundle(one.folder)
+    with pytest.raises(WeightsError, match=f"other weights than those of bundle {one.name}"):
+        open_bundle(one.name)
+
+
+def test_what_is_no_bundle_is_refused_in_words(tmp_path, user_home):
+    with pytest.raises(WeightsError, match="expected ARKit's blendshapes alone"):
+        import_bundle(make_bundle(tmp_path / "rig", controls=("wagTail",)))
+    (tmp_path / "half.zip").write_bytes(b"PK nothing")
+    with pytest.raises(InputError, match="no whole zip"):
+        import_bundle(tmp_path / "half.zip")
+    with pytest.raises(InputError, match="does not exist"):
+        import_bundle(tmp_path / "gone.zip")
+    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
+        archive.writestr("../config.json", "{}")
+    with pytest.raises(WeightsError, match="holds no bundle"):
+        import_bundle(tmp_path / "evil.zip")
+    assert list_bundles()[1:] == [] and not list((user_home / "bundles").iterdir())
+
+
+def test_a_lost_bundle_or_a_damaged_pointer_is_said_with_the_way_out(tmp_path, user_home):
+    entry = added(tmp_path)
+    adopt_bundle(entry.name)
+    shutil.rmtree(entry.folder)
+    with pytest.raises(WeightsError, match=f"{entry.name} is gone: take another by `models use default`"):
+        adopted_bundle()
+    assert adopt_bundle("default").name == "default"
+    (user_home / "bundles" / "adopted.json").write_text("{")
+    with pytest.raises(WeightsError, match="delete it to use the weights that ship"):
+        adopted_bundle()
+
+
+def test_embeddings_name_the_bundle_in_use(tmp_path, actor_frames):
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "face.png"), actor_frames[0])
+    entry = added(tmp_path)
+    names = []
+    for name in (entry.name, "default"):
+        adopt_bundle(name)
+        embed([tmp_path / "face.png"], out=tmp_path / "emb.npz")
+        names.append(str(np.load(tmp_path / "emb.npz")["bundle"]))
+    assert names == [entry.id, bundle_id(DEFAULT_WEIGHTS)]
+
+
+def test_adopting_changes_the_curves_and_rolling_back_restores_every_bit(short_clip, tmp_path, capsys):
+    entry = added(tmp_path)
+
+    def animated(folder, *more):
+        assert main(["animate", str(short_clip), "--out", str(tmp_path / folder), *more]) == 0
+        settings = json.loads((tmp_path / folder / "short_ines.json").read_text())["settings"]
+        return (tmp_path / folder / "short_ines.csv").read_bytes(), settings["bundle"]
+
+    before = animated("before")
+    assert main(["models", "use", entry.name]) == 0
+    adopted = animated("adopted")
+    assert main(["models", "use", "previous"]) == 0
+    after = animated("after")
+    assert adopted[0] != before[0] and adopted[1] == entry.id
+    assert after == before
+    assert animated("given", "--weights", entry.name) == adopted
+
+
+def test_the_command_line_lists_exports_and_imports(tmp_path, capsys):
+    entry = added(tmp_path, base="default")
+    assert main(["models", "use", entry.name]) == 0
+    assert main(["models", "export", entry.name, str(tmp_path / "b.zip")]) == 0
+    assert main(["models", "import", str(tmp_path / "b.zip")]) == 0
+    capsys.readouterr()
+    assert main(["models", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("  default") and lines[1] == f"* {entry.name}  {entry.id}  bundle 0, from default"
+    assert main(["models", "use", "nobody"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    done = subprocess.run([sys.executable, "-m", "freeavatar", "models", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and "import" in done.stdout

@@ -1,0 +1,48 @@
+"""How long a run will take, measured on the spot."""
+
+import time
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from freeavatar.models import open_bundle
+from training.jobs import JobConfig
+from training.rehearsal import rehearsal_folder
+
+_PER_RENDER, _PER_FRAME, _START = 0.06, 0.1, 15.0
+"""Seconds to render a face, to animate a frame of the example clip, and to start a stage; on one idle core."""
+_CLIP_FRAMES, _STAGES = 225, 3
+
+
+def estimate_minutes(config: JobConfig) -> float:
+    """Minutes a run takes on this machine's CPU: two steps are timed, the rest is reckoned.
+
+    Raises:
+        WeightsError: the base does not load.
+    """
+    plan = config.amount
+    images = plan.batch // config.processes
+    seconds = plan.steps * seconds_per_image(Path(config.base)) * images * 1.15
+    if not rehearsal_folder(plan.rehearsal).exists():
+        seconds += _PER_RENDER * (plan.rehearsal + plan.validation)
+    if plan.has_clip:
+        seconds += 2 * _PER_FRAME * _CLIP_FRAMES
+    return (seconds + _STAGES * _START) / 60
+
+
+@lru_cache(maxsize=8)
+def seconds_per_image(base: Path) -> float:
+    """Seconds to learn from one image: forward, backward, and the teacher's forward."""
+    encoder = open_bundle(base).encoder.requires_grad_(True)
+    size = encoder.config.image_size
+    views = torch.rand(12, 1, size, size)
+    times = []
+    for _ in range(2):
+        began = time.monotonic()
+        feature, embedding = encoder(views)
+        (feature.square().mean() + embedding.sum()).backward()
+        with torch.no_grad():
+            encoder(views)
+        times.append(time.monotonic() - began)
+    return min(times) / len(views)
