@@ -27,6 +27,9 @@ _SPAN = 1.8
 _ALIKE = 0.5
 """Likeness from which the picture counts as found."""
 _MEMORY = 0.9
+_STEPS = np.arange(_SEARCH - _PATCH + 1) - (_SEARCH - _PATCH) / 2
+_REMOTE = 0.4 * (_STEPS**2 + _STEPS[:, None] ** 2) / _STEPS[-1] ** 2
+"""Likeness that a place forfeits for its distance: faces rarely move by half their size in a frame."""
 _UNSEEN = (0.05, 0.59)
 """Confidence where the detector sees nothing: below that of any face it sees."""
 
@@ -79,14 +82,16 @@ class DrawnFaceTracker:
     def _shift(self, image: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, float]:
         """How far the remembered picture moved, in image pixels, and how like it is; zero where it is not found."""
         assert self._patch is not None
-        scores = cv2.matchTemplate(_grey(image, points, _SEARCH, _SPAN), self._patch, cv2.TM_CCOEFF_NORMED)
-        _, likeness, _, (x, y) = cv2.minMaxLoc(scores)
-        if not likeness >= _ALIKE:
-            return np.zeros(2), float(np.nan_to_num(likeness))
+        found = cv2.matchTemplate(_grey(image, points, _SEARCH, _SPAN), self._patch, cv2.TM_CCOEFF_NORMED)
+        scores = np.nan_to_num(found) - _REMOTE
+        y, x = np.unravel_index(int(scores.argmax()), scores.shape)
+        likeness = float(scores[y, x] + _REMOTE[y, x])
+        if likeness < _ALIKE:
+            return np.zeros(2), likeness
         middle = (_SEARCH - _PATCH) / 2
         along = np.array([x + _peak(scores[y], x), y + _peak(scores[:, x], y)]) - middle
         linear = inverse_matrix(_view(points, _SEARCH, _SPAN))[:, :2]
-        return linear @ along, float(likeness)
+        return linear @ along, likeness
 
     def _remember(self, image: np.ndarray) -> None:
         assert self._points is not None
@@ -142,7 +147,7 @@ def _grey(image: np.ndarray, points: np.ndarray, size: int, span: float) -> np.n
     return cv2.cvtColor(part, cv2.COLOR_RGB2GRAY).astype(np.float32)
 
 
-def _peak(scores: np.ndarray, place: int) -> float:
+def _peak(scores: np.ndarray, place: int | np.intp) -> float:
     """Where between its neighbours the best of a row of scores lies, from a parabola, in [-0.5, 0.5]."""
     if not 0 < place < len(scores) - 1:
         return 0.0
