@@ -8,11 +8,10 @@ import numpy as np
 from freeavatar.errors import FaceError, InputError
 from freeavatar.faces.align import align_matrix, crop_face
 from freeavatar.faces.detect import detect_faces, refine_face
+from freeavatar.faces.lineup import CHOICE_TIME, Lineup, search_reach
 from freeavatar.faces.retina import Face, overlap
 from freeavatar.video import Frame
 
-_CHOICE_TIME = 1.0
-"""Time from the first face during which the wanted one may turn up, in seconds."""
 _LONGEST_GAP = 0.25
 """Time between two frames beyond which the track is broken, in seconds."""
 _LONG_STEP, _LONGEST_STEP = 10.0, 36.0
@@ -25,12 +24,13 @@ _SAME_PLACE = 0.3
 _LOOK_SIZE, _LOOK_MEMORY = 16, 0.95
 _SCENE_SIZE, _SCENE_DETAIL = 24, 240
 """Side of the thumbnail of a frame, and of the picture it is made from, in pixels."""
-_LOOK_AROUND = 30
-"""Frames between two searches of the whole frame for other people, while the face is in sight."""
-_QUICK_SEARCH, _SEARCH, _DEEP_SEARCH = 320, 640, 1280
-"""Long sides up to which a frame is searched: for other people, for a lost face, and now and then."""
-_DEEP_SEARCH_EVERY = 10
-"""Frames without the face between two searches that go down to the smallest faces."""
+_LOOK_AROUND, _LOOK_AROUND_CROWD = 30, 5
+"""Frames between two searches of the whole frame for other people, while the face is in sight: if it was alone
+so far, and if it was not."""
+_CLOSE = 1.5
+"""Distance of another face, in widths of this one, from which one could be taken for the other."""
+_QUICK_SEARCH = 320
+"""Long side up to which a frame is searched for other people, in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +51,15 @@ class FaceTracker:
 
     While the face is in sight it is measured in a small region around its last place. When it is lost,
     or the scene is cut, the whole frame is searched, and of several faces the one that looks and lies
-    most like the face is taken, unless it fits somebody else better who was seen beside it.
+    most like the face is taken, unless it fits somebody else better who was seen beside it. So it goes as well while
+    somebody else is close, who may pass in front.
     """
 
     def __init__(self, *, face: int = 0) -> None:
         """Choose the face to follow.
 
         Args:
-            face: its rank by size, 0 the largest, in the first frame that has so many faces.
+            face: which of the people that :func:`freeavatar.faces.find_faces` counts.
 
         Raises:
             InputError: ``face`` is negative.
@@ -74,7 +75,8 @@ class FaceTracker:
         self._scene = np.zeros(3 * _SCENE_SIZE**2)
         self._use_place = True
         self._others: list[_Sight] = []
-        self._most, self._first_time, self._last_time = 0, np.inf, -np.inf
+        self._lineup = Lineup()
+        self._first_time, self._last_time = np.inf, -np.inf
         self._age = 0
 
     def update(self, frame: Frame) -> Face | None:
@@ -91,7 +93,7 @@ class FaceTracker:
         unbroken = sight is not None and frame.time - self._last_time <= _LONGEST_GAP
         if sight is None:
             sight = self._search(frame.image) if self._known else self._choose(frame)
-        elif self._age % _LOOK_AROUND == 0:
+        elif self._age % (_LOOK_AROUND_CROWD if self._others else _LOOK_AROUND) == 0:
             self._note_others(frame.image, detect_faces(frame.image, largest_side=_QUICK_SEARCH), sight.face)
         self._age += 1
         self._last_time = frame.time
@@ -109,8 +111,9 @@ class FaceTracker:
         Raises:
             FaceError: there were faces, but never as many as the rank asks for.
         """
-        if self._known is None and self._most:
-            count, last = ("one face", "0") if self._most == 1 else (f"{self._most} faces", f"0 to {self._most - 1}")
+        most = len(self._lineup.first)
+        if self._known is None and most:
+            count, last = ("one face", "0") if most == 1 else (f"{most} faces", f"0 to {most - 1}")
             raise FaceError(
                 f"Face {self._rank} was asked for but the clip shows only {count}, counted from 0, the largest: "
                 f"give {last}."
@@ -118,15 +121,15 @@ class FaceTracker:
 
     def _choose(self, frame: Frame) -> _Sight | None:
         """The face of the wanted rank, as soon as there is one."""
-        faces = detect_faces(frame.image, largest_side=self._reach())
+        faces = detect_faces(frame.image, largest_side=search_reach(self._age))
         if faces:
             self._first_time = min(self._first_time, frame.time)
-        self._most = max(self._most, len(faces))
-        if len(faces) <= self._rank:
-            if frame.time - self._first_time > _CHOICE_TIME:
-                self.close()
+        if frame.time - self._first_time > CHOICE_TIME:
+            self.close()
+        self._lineup.add(frame, faces)
+        chosen = self._lineup.now[self._rank] if len(self._lineup.now) > self._rank else None
+        if chosen is None:
             return None
-        chosen = faces[self._rank]
         self._note_others(frame.image, faces, chosen)
         return _measure(frame.image, chosen)
 
@@ -134,6 +137,8 @@ class FaceTracker:
         """The face near its last place; None if it is gone or the scene was cut."""
         if not (self._known and self._in_sight and self._use_place):
             return None
+        if self._is_crowded():
+            return self._pick(image, detect_faces(image, largest_side=_QUICK_SEARCH))
         face = refine_face(image, self._known.face.points)
         if face is not None and _step(self._known.face, face) > _LONG_STEP:
             face = refine_face(image, face.points)
@@ -144,15 +149,36 @@ class FaceTracker:
 
     def _search(self, image: np.ndarray) -> _Sight | None:
         """The face anywhere in the frame."""
+        return self._pick(image, detect_faces(image, largest_side=search_reach(self._age)))
+
+    def _is_crowded(self) -> bool:
+        """Whether somebody else is close to the face."""
         assert self._known is not None
-        best, best_fit = None, -np.inf
-        for face in detect_faces(image, largest_side=self._reach()):
-            sight = _Sight(face, _look(image, face))
+        left, top, right, bottom = self._known.face.box
+        centre = np.array([left + right, top + bottom]) / 2
+        others = np.array([other.face.box for other in self._others]).reshape(-1, 2, 2).mean(1)
+        return bool((np.linalg.norm(others - centre, axis=1) < _CLOSE * (right - left)).any())
+
+    def _pick(self, image: np.ndarray, faces: list[Face]) -> _Sight | None:
+        """The one of these faces that fits best, unless somebody else fits it better; the others move along."""
+        assert self._known is not None
+        best, best_fit, sights = None, -np.inf, [_Sight(face, _look(image, face)) for face in faces]
+        for sight in sights:
             fit = self._known.fit(sight, use_place=self._use_place)
             rivals = (other.fit(sight, use_place=self._use_place) for other in self._others)
             if fit > max([best_fit, *rivals]):
                 best, best_fit = sight, fit
+        rest = [sight for sight in sights if sight is not best]
+        self._others = [self._moved_along(other, rest) for other in self._others]
         return None if best is None else _measure(image, best.face)
+
+    def _moved_along(self, other: _Sight, sights: list[_Sight]) -> _Sight:
+        """Somebody else at the place where they are now, if that is clear."""
+        assert self._known is not None
+        best = max(sights, key=lambda sight: other.fit(sight, use_place=True), default=None)
+        if best is None or self._known.fit(best, use_place=True) > other.fit(best, use_place=True):
+            return other
+        return _Sight(best.face, other.look)
 
     def _note_others(self, image: np.ndarray, faces: list[Face], target: Face) -> None:
         """Remember who else is in the frame."""
@@ -174,10 +200,6 @@ class FaceTracker:
             look = _LOOK_MEMORY * self._known.look + (1 - _LOOK_MEMORY) * look
             look /= max(float(np.linalg.norm(look)), 1e-9)
         self._known, self._previous_look = _Sight(sight.face, look), sight.look
-
-    def _reach(self) -> int:
-        """Long side of the finest search for a face that is not in sight, in pixels."""
-        return _DEEP_SEARCH if self._age % _DEEP_SEARCH_EVERY == 0 else _SEARCH
 
 
 def _measure(image: np.ndarray, face: Face) -> _Sight:

@@ -9,6 +9,7 @@ import torch
 from freeavatar.errors import FaceError
 from freeavatar.faces import TrackedFrame, track_faces
 from freeavatar.models import Encoder, view_of_crops
+from freeavatar.pipeline.options import AnimateOptions
 from freeavatar.video import Frame
 
 BATCH = 16
@@ -27,6 +28,8 @@ class Track:
     """Unit length, ``(T, 16)`` float32; zeros where no face was found."""
     poses: np.ndarray
     """Yaw, pitch, roll, ``(T, 3)`` float32 degrees; zeros where no face was found."""
+    points: np.ndarray
+    """Five points, ``(T, 5, 2)`` float32 in pixels of the frame; zeros where no face was found."""
     confidence: np.ndarray
     """``(T,)`` float32 in [0, 1]; 0 where no face was found."""
 
@@ -50,7 +53,7 @@ class TrackBuilder:
 
     def __init__(self, encoder: Encoder, device: torch.device) -> None:
         self._encoder, self._device = encoder, device
-        self._rows: list[tuple[float, np.ndarray, float]] = []
+        self._rows: list[tuple[float, np.ndarray, np.ndarray, float]] = []
         self._features: list[np.ndarray] = []
         self._embeddings: list[np.ndarray] = []
         self._waiting: list[np.ndarray | None] = []
@@ -59,7 +62,8 @@ class TrackBuilder:
         """Add the next frame."""
         has_face = tracked.crop is not None
         pose = np.asarray(tracked.pose, np.float32) if has_face else np.zeros(3, np.float32)
-        self._rows.append((tracked.time, pose, tracked.confidence if has_face else 0.0))
+        points = np.zeros((5, 2), np.float32) if tracked.points is None else tracked.points
+        self._rows.append((tracked.time, pose, points, tracked.confidence if has_face else 0.0))
         self._waiting.append(tracked.crop)
         if len(self._waiting) == BATCH:
             self._encode()
@@ -83,7 +87,7 @@ class TrackBuilder:
         """
         if self._waiting:
             self._encode()
-        if not any(confidence > 0 for _, _, confidence in self._rows):
+        if not any(confidence > 0 for *_, confidence in self._rows):
             raise FaceError(
                 f"no face was found in {name} ({len(self._rows)} frames): use a picture of one person, the face "
                 "at least 50 pixels wide and not turned away, and leave --face at 0 if there is only one."
@@ -93,10 +97,11 @@ class TrackBuilder:
             features=np.concatenate(self._features),
             embeddings=np.concatenate(self._embeddings),
             poses=np.stack([row[1] for row in self._rows]),
-            confidence=np.array([row[2] for row in self._rows], np.float32),
+            points=np.stack([row[2] for row in self._rows]),
+            confidence=np.array([row[3] for row in self._rows], np.float32),
         )
 
 
-def tracked_frames(frames: Iterable[Frame], *, face: int, is_sequence: bool) -> Iterator[TrackedFrame]:
-    """Frames with their face; independent of one another unless ``is_sequence``."""
-    yield from track_faces(frames, face=face, smoothing=is_sequence)
+def tracked_frames(frames: Iterable[Frame], options: AnimateOptions) -> Iterator[TrackedFrame]:
+    """Frames with their face; independent of one another unless the options make them a sequence."""
+    yield from track_faces(frames, face=options.face, crop=options.crop, smoothing=options.is_sequence)
