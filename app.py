@@ -1,6 +1,6 @@
 """The web app.
 
-python app.py [--host 127.0.0.1] [--port PORT] [--no-browser] [--tabs animate label admin] [--labels FILE]
+python app.py [--host 127.0.0.1] [--port PORT] [--no-browser] [--tabs animate label explore admin] [--labels FILE]
 """
 
 import os
@@ -15,10 +15,10 @@ import gradio as gr
 
 from freeavatar.errors import FreeAvatarError
 from freeavatar.paths import home
-from freeavatar.ui import admin, animate, label
+from freeavatar.ui import admin, animate, explore, label
 from freeavatar.ui.theme import CSS, THEME
 
-TABS = ("animate", "label", "admin")
+TABS = ("animate", "label", "explore", "admin")
 
 
 def build(tabs: Sequence[str] = TABS, *, labels: Path | None = None) -> gr.Blocks:
@@ -31,6 +31,7 @@ def build(tabs: Sequence[str] = TABS, *, labels: Path | None = None) -> gr.Block
     makers = {
         "animate": ("Animate", animate.build),
         "label": ("Label", lambda: label.build(labels)),
+        "explore": ("Explore", lambda: explore.build(labels, may_ask="admin" in tabs)),
         "admin": ("Label admin", lambda: admin.build(labels)),
     }
     with gr.Blocks(title="FreeAvatar", delete_cache=(3600, 86400)) as demo:
@@ -49,7 +50,8 @@ def launch(demo: gr.Blocks, *, tabs: Sequence[str] = TABS, **options: object) ->
     """Launch ``demo`` with the project's settings; ``options`` go to ``gr.Blocks.launch``."""
     folders = [str(home() / "animations"), str(animate.EXAMPLES)] if "animate" in tabs else []
     return demo.queue(default_concurrency_limit=4).launch(
-        theme=THEME, css=CSS + label.CSS + admin.CSS, max_file_size="500mb" if folders else "1kb",
+        theme=THEME, css=CSS + label.CSS + explore.CSS + admin.CSS,
+        max_file_size="500mb" if {"animate", "explore"} & set(tabs) else "1kb",
         enable_monitoring=False, run_history=False, allowed_paths=folders, footer_links=[], share=False, **options,
     )  # fmt: skip
 

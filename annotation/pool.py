@@ -14,6 +14,7 @@ from freeavatar.render import Light, Lighting, Look, Renderer
 from freeavatar.rig import ARKIT
 
 LICENCE = "CC0 (render of a built-in avatar)"
+_FILLING = threading.Lock()
 _MIXES = 5
 """Renders of each avatar that blend two expressions."""
 
@@ -100,8 +101,9 @@ def fill_builtin_later(store: Store, embedder: Embedder) -> threading.Thread:
     """Render in the background, so that the page opens at once; embed what these weights have not seen."""
 
     def work() -> None:
-        fill_builtin(store, embedder)
-        embed_missing(store, embedder)
+        with _FILLING:  # several tabs open one database
+            fill_builtin(store, embedder)
+            embed_missing(store, embedder)
         store.close()
 
     thread = threading.Thread(target=work, name="builtin-pool", daemon=True)
