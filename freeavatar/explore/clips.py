@@ -1,6 +1,8 @@
 """The path a video draws through the space, and the paths of the avatars that play it."""
 
 import json
+import zipfile
+import zlib
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,7 +210,7 @@ def load_path(folder: Path) -> ClipPath:
                 {name: kept[f"confidence/{name}"] for name in about["tracks"]},
                 kept["features"], about["weights"],
             )  # fmt: skip
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError("this clip is no longer there: draw its path again.") from error
 
 

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
+import zlib
 from collections.abc import Generator
 from dataclasses import asdict
 from pathlib import Path
@@ -91,7 +93,7 @@ def read_map(path: Path, config: MapConfig, count: int) -> FaceMap | None:
     try:
         with np.load(path) as kept:
             points, trust = kept["points"], float(kept["trust"])
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
     return FaceMap(config, points, trust) if points.shape == (count, config.dims) else None
 

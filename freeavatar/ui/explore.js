@@ -118,6 +118,9 @@ function layOut() {
     <div class="exp-body">
       <div class="exp-left">
         <div class="exp-maps">${[0, 1].map((side) => `<figure class="exp-map" data-side="${side}" ${side ? "hidden" : ""}>
+          ${side ? "" : `<div class="exp-tools"><span class="exp-switch" role="group">
+            <button data-lasso="no" aria-pressed="true">Move</button><button data-lasso="yes" aria-pressed="false">Lasso</button></span>
+            <button data-reset>Whole map</button></div>`}
           <div class="exp-plot"></div><figcaption></figcaption></figure>`).join("")}</div>
         <div class="exp-legend"></div>
         <div class="exp-set" hidden></div>
@@ -126,6 +129,7 @@ function layOut() {
     </div>
     <section class="exp-morph" hidden></section><section class="exp-clips"></section><section class="exp-pair"></section>
     <div class="exp-hover" hidden><div></div><span></span></div>`;
+  root.dataset.dims = state.dims;
   wire();
 }
 
@@ -145,18 +149,21 @@ function wire() {
       state[key] = key === "dims" ? Number(node.dataset.dims) : node.dataset[key];
       state.ranges = state.camera = null;
       root.querySelectorAll(`[data-${key}]`).forEach((other) => other.setAttribute("aria-pressed", String(other === node)));
+      root.dataset.dims = state.dims;
       keep();
       choose([]);
       await redraw();
     });
   }
   on("[data-colour]", "change", (node) => {
-    state.colour = node.value;
+    state.colour = page.colour = node.value;
     keep();
     colour();
   });
   on("[data-find]", "change", async (node) => withFile(node, search));
   on("[data-trace]", "change", async (node) => withFile(node, trace));
+  on("[data-lasso]", "click", (node) => setLasso(node.dataset.lasso === "yes"));
+  on("[data-reset]", "click", resetView);
   on("[data-save]", "click", () => take("html", null));
   on("[data-stop]", "click", () => call("stop", { job: page.job }));
   on(".exp-avatars input", "change", async () => {

@@ -36,7 +36,7 @@ async function replaceClips() {
 
 function clipTraces({ clip, times, tracks }) {
   const dims = page.sides[0].map.dims;
-  const by = { time: () => times, confidence: (track) => track.confidence }[state.colour];
+  const by = { time: () => times, confidence: (track) => track.confidence }[page.colour];
   return tracks.map((track, k) => {
     const shade = TRACKS[k % TRACKS.length], { values, scale } = by ? numbered(by(track)) : {};
     return { type: kind(dims), mode: "lines+markers", ...axes(track.points, dims), name: track.name, hoverinfo: "none",

@@ -24,16 +24,16 @@ function offerColours() {
   const names = page.sides[0].columns.map((column) => column.name);
   if (page.sides[1]) names.push("neighbours changed");
   names.push("time", "confidence");
-  if (!names.includes(state.colour)) state.colour = names[0];
+  page.colour = names.includes(state.colour) ? state.colour : names[0];
   $("[data-colour]").innerHTML = names.map((name) =>
-    `<option ${name === state.colour ? "selected" : ""}>${escape(name)}</option>`).join("");
+    `<option ${name === page.colour ? "selected" : ""}>${escape(name)}</option>`).join("");
 }
 
 // Numbers in [0, 1] and the colours they stand for, for every point of a side; a legend.
 function colouring(side) {
-  const column = state.colour === "neighbours changed" && page.change
-    ? { kind: "number", values: page.change, name: state.colour }
-    : side.columns.find((found) => found.name === state.colour);
+  const column = page.colour === "neighbours changed" && page.change
+    ? { kind: "number", values: page.change, name: page.colour }
+    : side.columns.find((found) => found.name === page.colour);
   if (!column) return { values: GREY, scale: null, legend: [], column: null };
   if (column.kind === "words") {
     const { names } = column, of = (k) => (names[k] === "not known" ? GREY : PALETTE[k % PALETTE.length]);
@@ -98,6 +98,23 @@ function layoutOf(side, dims) {
     scene: { xaxis: axis, yaxis: axis, zaxis: axis, aspectmode: "cube", ...(camera ? { camera } : {}) } };
 }
 
+async function setLasso(isLasso) {
+  page.isLasso = isLasso;
+  root.querySelectorAll("[data-lasso]").forEach((node) =>
+    node.setAttribute("aria-pressed", String((node.dataset.lasso === "yes") === isLasso)));
+  for (const number of page.sides.keys()) await Plotly.relayout(plotOf(number), { dragmode: isLasso ? "lasso" : "pan" });
+}
+
+async function resetView() {
+  state.ranges = state.camera = null;
+  keep();
+  for (const number of page.sides.keys()) {
+    const reset = state.dims === 3 ? { "scene.camera": { eye: { x: 1.25, y: 1.25, z: 1.25 } } }
+      : { "xaxis.autorange": true, "yaxis.autorange": true };
+    await Plotly.relayout(plotOf(number), reset);
+  }
+}
+
 async function fetchMap(number) {
   const side = page.sides[number];
   const ask = () => call("map", { token: side.token, bundle: side.bundle, onto: number ? page.sides[0].token : null });
@@ -152,7 +169,7 @@ async function draw(number) {
   if (!side?.map) return;
   const traces = [pointsTrace(side), ...(number ? [] : page.clips.flatMap(clipTraces)), ringTrace(side)];
   await Plotly.react(plot, traces, layoutOf(side, side.map.dims), { responsive: true, displaylogo: false, scrollZoom: true,
-    displayModeBar: true, modeBarButtonsToRemove: ["toImage", "select2d", "autoScale2d", "resetCameraLastSave3d", "hoverClosest3d"] });
+    displayModeBar: false, doubleClick: "autosize" });
   if (!plot.dataset.wired) listen(plot, number);
   caption(number);
   if (!number) legend();
@@ -183,7 +200,7 @@ function legend() {
   const box = $(".exp-legend");
   if (range) {
     box.innerHTML = `<span>${figure(range[0])}</span><i class="exp-scale"></i><span>${figure(range[1])}</span>
-      <span class="exp-dim">${escape(state.colour)}; grey: not known</span>`;
+      <span class="exp-dim">${escape(page.colour)}; grey: not known</span>`;
     return;
   }
   box.innerHTML = names.map(({ name, colour: shade }, k) =>
@@ -193,7 +210,7 @@ function legend() {
     column.values.forEach((value, k) => { if (value === Number(node.dataset.name)) found.push(k); });
     choose(found);
   }));
-  if (!column) box.innerHTML = `<span class="exp-dim">Only clips have a ${escape(state.colour)}.</span>`;
+  if (!column) box.innerHTML = `<span class="exp-dim">Only clips have a ${escape(page.colour)}.</span>`;
 }
 
 function listen(plot, number) {
@@ -216,7 +233,6 @@ function listen(plot, number) {
       state.ranges = { x: [...xaxis.range], y: [...yaxis.range] };
     }
     if (change["xaxis.autorange"]) state.ranges = null;
-    if (change.dragmode) page.isLasso = change.dragmode === "lasso";
     keep();
   });
 }

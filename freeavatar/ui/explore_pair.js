@@ -23,7 +23,7 @@ async function comparePair() {
   const changed = await call("faces", { refs: found.most_changed });
   box.querySelector(".exp-changed").innerHTML = changed.faces.map(small).join("");
   clickable(box);
-  if (state.colour === "neighbours changed") colour();
+  if (page.colour === "neighbours changed") colour();
 }
 
 async function showNeighbours(ref) {
