@@ -63,7 +63,7 @@ def test_distance_shift_and_worst_moments_are_what_they_say():
         "x", np.arange(5) * 0.25, {ACTOR: actor, "a": avatar}, {ACTOR: np.ones(5), "a": seen}, np.zeros((5, 2))
     )
     np.testing.assert_allclose(path.distance("a"), [0, 2**0.5, np.nan, 2**0.5, 2**0.5])
-    assert path.worst("a", 3) == [1, 3, 0]  # 4 is too near to 3, 2 is not seen
+    assert path.worst("a", 3) == [1, 3]  # 0 and 4 are too near to them, 2 is not seen
     assert path.shift("a") == pytest.approx(np.linalg.norm(avatar[seen > 0].mean(0) - actor[0]))
 
 

@@ -72,7 +72,7 @@ class ClipPath:
     def worst(self, avatar: str, count: int = 5, *, apart: float = 0.4) -> list[int]:
         """Moments at which the distance peaks, worst first, at least ``apart`` seconds from one another."""
         chosen: list[int] = []
-        for moment in np.argsort(-np.nan_to_num(self.distance(avatar), nan=-1)):
+        for moment in np.argsort(-np.nan_to_num(self.distance(avatar), nan=-1), kind="stable"):
             if len(chosen) == count or not np.isfinite(self.distance(avatar)[moment]):
                 break
             if all(abs(self.times[moment] - self.times[other]) >= apart for other in chosen):

@@ -5,6 +5,7 @@ const PALETTE = ["#0d9488", "#ea580c", "#6366f1", "#ca8a04", "#db2777", "#0284c7
   "#94a3b8"];
 const VIRIDIS = ["#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725"];
 const TRACKS = ["#0d9488", "#ea580c", "#9333ea", "#ca8a04", "#0284c7"];
+const CAMERA = { eye: { x: 1, y: 1, z: 1 } };
 const GREY = "#94a3b8";
 
 // Plotly is four megabytes, and served from here: it is fetched when the tab is first seen.
@@ -67,7 +68,7 @@ const kind = (dims) => (dims === 3 ? "scatter3d" : "scattergl");
 function pointsTrace(side) {
   const { values, scale } = colouring(side), many = side.count > 5000, dims = side.map.dims;
   return { type: kind(dims), mode: "markers", ...axes(side.map.points, dims), hoverinfo: "none", name: "pool",
-    marker: { size: dims === 3 ? (many ? 2 : 4) : (many ? 4 : 8), color: values, cmin: 0, cmax: 1,
+    marker: { size: dims === 3 ? (many ? 2 : 3.5) : (many ? 4 : 8), color: values, cmin: 0, cmax: 1,
       opacity: dims === 3 ? 1 : (many ? 0.7 : 0.9), ...(scale ? { colorscale: scale } : {}), showscale: false } };
 }
 
@@ -76,8 +77,8 @@ function ringTrace(side) {
   const dims = side.map.dims, at = page.ring?.length === dims && side === page.sides[0] ? page.ring : pointAt(side);
   return { type: kind(dims), mode: "markers", hoverinfo: "skip", name: "chosen",
     ...Object.fromEntries(["x", "y", "z"].slice(0, dims).map((name, d) => [name, at ? [at[d]] : []])),
-    marker: { size: dims === 3 ? 9 : 18, color: dims === 3 ? "#dc2626" : "rgba(220,38,38,.15)",
-      line: { width: 3, color: "#dc2626" } } };
+    marker: dims === 3 ? { size: 16, symbol: "circle-open", color: "#dc2626", line: { width: 4 } }
+      : { size: 18, color: "rgba(220,38,38,.15)", line: { width: 3, color: "#dc2626" } } };
 }
 
 function pointAt(side) {
@@ -95,7 +96,7 @@ function layoutOf(side, dims) {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: textColour() },
     xaxis: { ...axis, ...(ranges ? { range: ranges.x } : {}) },
     yaxis: { ...axis, scaleanchor: "x", ...(ranges ? { range: ranges.y } : {}) },
-    scene: { xaxis: axis, yaxis: axis, zaxis: axis, aspectmode: "cube", ...(camera ? { camera } : {}) } };
+    scene: { xaxis: axis, yaxis: axis, zaxis: axis, aspectmode: "cube", camera: camera || CAMERA } };
 }
 
 async function setLasso(isLasso) {
@@ -109,7 +110,7 @@ async function resetView() {
   state.ranges = state.camera = null;
   keep();
   for (const number of page.sides.keys()) {
-    const reset = state.dims === 3 ? { "scene.camera": { eye: { x: 1.25, y: 1.25, z: 1.25 } } }
+    const reset = state.dims === 3 ? { "scene.camera": CAMERA }
       : { "xaxis.autorange": true, "yaxis.autorange": true };
     await Plotly.relayout(plotOf(number), reset);
   }
@@ -215,7 +216,7 @@ function legend() {
 
 function listen(plot, number) {
   plot.dataset.wired = "yes";
-  plot.addEventListener("mousemove", (event) => { page.mouse = [event.clientX, event.clientY]; });
+  plot.addEventListener("mousemove", (event) => { page.mouse = [event.clientX, event.clientY]; }, true); // Plotly keeps it
   plot.on("plotly_hover", act(({ points }) => hover(number, points[0])));
   plot.on("plotly_unhover", () => { page.seen += 1; $(".exp-hover").hidden = true; });
   plot.on("plotly_click", act(({ points }) => {
