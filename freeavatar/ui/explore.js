@@ -137,7 +137,7 @@ function wire() {
   const on = (selector, event, work) =>
     root.querySelectorAll(selector).forEach((node) => node.addEventListener(event, act(() => work(node))));
   on("[data-bundle]", "change", async (node) => {
-    Object.assign(state, { bundle: node.value, clips: [] });
+    state.bundle = node.value;
     await reopen();
   });
   on("[data-other]", "change", async (node) => {

@@ -19,6 +19,10 @@ async function addClip(clip) {
     if (!error.isSaid) throw error;
     return;
   }
+  if (reply.elsewhere) {
+    say(reply.elsewhere);
+    return;
+  }
   page.clips.push(readClip(reply));
   await draw(0);
   showClips();

@@ -51,8 +51,8 @@ class Explorer:
         looking, moving = self.looking, self.moving
         return [
             self.start, self.open, self.map, self.embed, self.job, self.stop, self.sheet, self.ask, self.export,
-            looking.look, looking.wear, looking.morph, looking.find, looking.compare, looking.neighbours,
-            looking.faces, moving.trace, moving.clip, moving.moment, moving.drop,
+            looking.look, looking.glimpse, looking.wear, looking.morph, looking.find, looking.compare,
+            looking.neighbours, looking.faces, moving.trace, moving.clip, moving.moment, moving.drop,
         ]  # fmt: skip
 
     def start(self, _: Reply) -> Reply:

@@ -3,6 +3,7 @@
 import re
 import shutil
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from freeavatar.pipeline.sources import read_image
 from freeavatar.ui.explore_pool import Pool, crops_of
 
 _MOST_QUERIES = 64
+_KEPT_SECONDS = 30 * 86400.0
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -38,8 +40,20 @@ class Face:
     caption: str
 
 
+class OtherBundleError(InputError):
+    """A clip that was drawn under another bundle."""
+
+
 class Clips:
-    """Paths of clips on disk, under ``$FREEAVATAR_HOME/explore/clips``: whoever knows a clip's id may see it."""
+    """Paths of clips on disk, under ``$FREEAVATAR_HOME/explore/clips``: whoever knows a clip's id may see it.
+
+    Only the page that drew a clip knows its id, so one that was not looked at for a month goes.
+    """
+
+    def __init__(self) -> None:
+        for about in (home() / "explore" / "clips").glob("*/path.json"):
+            if time.time() - about.stat().st_mtime > _KEPT_SECONDS:
+                self.drop(about.parent.name)
 
     def new(self) -> tuple[str, Path]:
         """Id and folder of a clip to be."""
@@ -61,11 +75,15 @@ class Clips:
         """The path of a clip.
 
         Raises:
-            InputError: it is gone, or was drawn under another bundle.
+            InputError: it is gone.
+            OtherBundleError: it was drawn under another bundle.
         """
         path = load_path(self.folder(clip))
+        (self.folder(clip) / "path.json").touch()
         if path.weights != weights:
-            raise InputError(f"the path of {path.name} was drawn under another bundle: draw it again.")
+            raise OtherBundleError(
+                f"the path of {path.name} was drawn under another bundle: choose that, or draw it anew."
+            )
         return path
 
     def drop(self, clip: str) -> None:
@@ -86,19 +104,27 @@ class Faces:
         self._queries: OrderedDict[str, tuple[np.ndarray, str]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def find(self, ref: str, pool: Pool, lens: Lens) -> Face:
-        """The face a ref stands for.
+    def crop(self, ref: str, pool: Pool) -> tuple[np.ndarray, str]:
+        """Crop and caption of the face a ref stands for.
 
         Raises:
             InputError: there is none, or it is gone.
         """
         kind, _, rest = ref.partition(":")
         try:
-            crop, caption = {"p": self._pooled, "c": self._moment, "q": self._query}[kind](rest, pool)
+            return {"p": self._pooled, "c": self._moment, "q": self._query}[kind](rest, pool)
         except (KeyError, IndexError, ValueError) as error:
             raise InputError("this face is not known any more: reload the page.") from error
+
+    def find(self, ref: str, pool: Pool, lens: Lens) -> Face:
+        """The face a ref stands for, encoded.
+
+        Raises:
+            InputError: there is none, or it is gone.
+        """
+        crop, caption = self.crop(ref, pool)
         features, vectors = lens.encode([crop])
-        vector = pool.vectors[int(rest)] if kind == "p" else vectors[0]
+        vector = pool.vectors[int(ref[2:])] if ref.startswith("p:") else vectors[0]
         return Face(ref, crop, vector, features[0], caption)
 
     def _pooled(self, rest: str, pool: Pool) -> tuple[np.ndarray, str]:

@@ -38,6 +38,11 @@ class Looking:
             "point": place(face.vector[None], pool.vectors, drawn)[0].tolist(),
         }  # fmt: skip
 
+    def glimpse(self, request: Reply) -> Reply:
+        """A face and its caption, nothing else."""
+        crop, caption = self._faces.crop(str(request.get("ref")), self._shelf.pool(request))
+        return {"face": picture_url(crop), "caption": caption}
+
     def _around(self, pool: Pool, face: Face) -> tuple[list[Reply], list[Reply]]:
         if not pool.ids:
             return [], []

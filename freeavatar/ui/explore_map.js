@@ -266,10 +266,10 @@ async function hover(number, point) {
   if (!ref.startsWith("p:")) {
     const { clip, track } = plotOf(number).data[point.curveNumber].meta;
     box.lastElementChild.textContent = momentWords(clip, track, point.pointNumber);
-    picture.hidden = true;
+    const { face } = await call("glimpse", { ref });
+    if (seen === page.seen) Object.assign(picture.style, { backgroundImage: `url(${face})`, backgroundSize: "cover", backgroundPosition: "" });
     return;
   }
-  picture.hidden = false;
   box.lastElementChild.textContent = side.captions[point.pointNumber];
   const { cell, columns } = page.offered.thumbnails, place = side.cells[point.pointNumber], per = columns * columns;
   const url = await sheetOf(side, Math.floor(place / per)), inside = place % per, scale = 96 / cell;

@@ -5,7 +5,7 @@ import numpy as np
 from freeavatar.errors import InputError
 from freeavatar.explore.clips import ACTOR, trace_steps
 from freeavatar.explore.maps import MapConfig, make_map, place
-from freeavatar.ui.explore_faces import Clips, Faces
+from freeavatar.ui.explore_faces import Clips, Faces, OtherBundleError
 from freeavatar.ui.explore_jobs import Jobs, Steps
 from freeavatar.ui.explore_replies import Reply, number, packed, picture_url
 from freeavatar.ui.explore_shelf import Shelf, avatars_of, config_of, lens_of
@@ -48,9 +48,12 @@ class Moving:
         return {"job": self._jobs.start("work", steps())}
 
     def clip(self, request: Reply) -> Reply:
-        """The paths of a clip on a map, and how far each avatar is from the actor along time."""
+        """The paths of a clip on a map, and how far avatars are from the actor along time; or ``elsewhere``: why not."""
         pool, clip = self._shelf.pool(request), str(request.get("clip"))
-        path = self._clips.load(clip, pool.weights)
+        try:
+            path = self._clips.load(clip, pool.weights)
+        except OtherBundleError as error:
+            return {"elsewhere": str(error)}
         known, drawn = pool.vectors, self._shelf.shown(pool, request)
         if len(known) < 2:  # a clip of its own
             known = path.embeddings[ACTOR][path.confidence[ACTOR] > 0]
@@ -77,7 +80,7 @@ class Moving:
         faces = []
         for name in path.embeddings:
             if path.confidence[name][moment] > 0:
-                crop = self._faces.find(f"c:{clip}:{name}:{moment}", pool, lens_of(request)[0]).crop
+                crop, _ = self._faces.crop(f"c:{clip}:{name}:{moment}", pool)
                 apart = None if name == ACTOR else number(float(path.distance(name)[moment]))
                 faces.append({"name": name, "face": picture_url(crop), "distance": apart})
         return {"time": float(path.times[moment]), "faces": faces}
