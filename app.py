@@ -1,6 +1,6 @@
 """The web app.
 
-python app.py [--host 127.0.0.1] [--port PORT] [--no-browser] [--tabs animate label train admin] [--labels FILE]
+python app.py [--host 127.0.0.1] [--port PORT] [--no-browser] [--tabs TAB [TAB ...]] [--labels FILE]
 """
 
 import os
@@ -15,10 +15,10 @@ import gradio as gr
 
 from freeavatar.errors import FreeAvatarError
 from freeavatar.paths import home
-from freeavatar.ui import admin, animate, label, train
+from freeavatar.ui import admin, animate, explore, label, train
 from freeavatar.ui.theme import CSS, THEME
 
-TABS = ("animate", "label", "train", "admin")
+TABS = ("animate", "label", "explore", "train", "admin")
 BEHIND_THE_DOOR = ("train", "admin")
 """Tabs that change things for all: off this machine they need a password."""
 
@@ -33,6 +33,7 @@ def build(tabs: Sequence[str] = TABS, *, labels: Path | None = None) -> gr.Block
     makers = {
         "animate": ("Animate", animate.build),
         "label": ("Label", lambda: label.build(labels)),
+        "explore": ("Explore", lambda: explore.build(labels, may_ask="admin" in tabs)),
         "train": ("Train", lambda: train.build(labels)),
         "admin": ("Label admin", lambda: admin.build(labels)),
     }
@@ -52,7 +53,8 @@ def launch(demo: gr.Blocks, *, tabs: Sequence[str] = TABS, **options: object) ->
     """Launch ``demo`` with the project's settings; ``options`` go to ``gr.Blocks.launch``."""
     folders = [str(home() / "animations"), str(animate.EXAMPLES)] if "animate" in tabs else []
     return demo.queue(default_concurrency_limit=4).launch(
-        theme=THEME, css=CSS + label.CSS + admin.CSS + train.CSS, max_file_size="500mb" if folders else "1kb",
+        theme=THEME, css=CSS + label.CSS + explore.CSS + train.CSS + admin.CSS,
+        max_file_size="500mb" if {"animate", "explore"} & set(tabs) else "1kb",
         enable_monitoring=False, run_history=False, allowed_paths=folders, footer_links=[], share=False, **options,
     )  # fmt: skip
 

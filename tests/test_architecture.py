@@ -15,7 +15,8 @@ ALLOWED = {
     "render": {"avatars", "render"},
     "export": {"avatars", "export"},
     "pipeline": {"video", "faces", "models", "avatars", "render", "export", "pipeline"},
-    "ui": {"avatars", "paths", "pipeline", "runs", "video", "ui"},
+    "explore": {"video", "faces", "models", "avatars", "render", "pipeline", "paths", "explore"},
+    "ui": {"avatars", "faces", "paths", "pipeline", "runs", "video", "explore", "ui"},
 }
 """What each package may use of freeavatar, besides what all may."""
 

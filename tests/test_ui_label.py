@@ -127,12 +127,12 @@ def test_a_visit_by_dictionaries(sessions, labels):
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 65, "a\n"])
 def test_odd_ids_are_refused(sessions, key):
-    reply = label._explained(sessions.agree)({"source": "link", "key": key})
+    reply = label.explained(sessions.agree)({"source": "link", "key": key})
     assert "not usable" in reply["error"]
 
 
 def test_wrong_requests_get_a_sentence_not_a_trace(sessions):
-    act = label._explained(sessions.answer)
+    act = label.explained(sessions.answer)
     assert "error" in act(None) and "error" in act({"annotator": "link:nobody", "lease": "x"})
     who = {"annotator": "link:odd"}
     agree(sessions, who)

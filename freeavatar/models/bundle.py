@@ -90,6 +90,17 @@ def load_bundle(folder: Path = DEFAULT_WEIGHTS, *, device: torch.device | str = 
     return Bundle(encoder.to(memory_format=torch.channels_last), decoder, info)
 
 
+def load_encoder(folder: Path = DEFAULT_WEIGHTS, *, device: torch.device | str = "cpu") -> Encoder:
+    """Load the encoder alone, as :func:`load_bundle` does: the decoder's file may be missing.
+
+    Raises:
+        WeightsError: config.json or the encoder's file is missing, of another version, or does not fit.
+    """
+    encoder, _, _ = _build(Path(folder))
+    _load_state(encoder, Path(folder) / "encoder.safetensors")
+    return encoder.requires_grad_(False).eval().to(device).to(memory_format=torch.channels_last)
+
+
 def _build(folder: Path) -> tuple[Encoder, RigDecoder, dict[str, Any]]:
     """Untrained modules of the shapes config.json asks for, and what it says of their training."""
     path = folder / "config.json"

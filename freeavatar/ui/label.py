@@ -34,7 +34,7 @@ def open_sessions(path: Path | None = None) -> Sessions:
     return Sessions(store, Desk(store, index))
 
 
-def _explained(act: Callable[[Reply], Reply]) -> Callable[[Any], Reply]:
+def explained(act: Callable[[Reply], Reply]) -> Callable[[Any], Reply]:
     """An action that replies with ``error`` instead of raising; the page decides whether to try again."""
 
     def reply(request: Any) -> Reply:
@@ -63,7 +63,7 @@ def build(path: Path | None = None) -> None:
     gr.HTML(
         html_template='<div class="lab"><p class="lab-lead">Loading ...</p></div>',
         js_on_load=(_HERE / "label.js").read_text(),
-        server_functions=[_explained(act) for act in acts],
+        server_functions=[explained(act) for act in acts],
         apply_default_css=False,
         elem_id="label",
     )

@@ -1,0 +1,89 @@
+"""Who lies near whom, what changed between two bundles, and where annotators disagree with one."""
+
+import numpy as np
+
+_BLOCK = 2_000_000
+"""Distances held at once."""
+
+
+def distances_to(vector: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Distances of one vector ``(D,)`` to many ``(N, D)``."""
+    return np.linalg.norm(vectors - vector, axis=1)
+
+
+def nearest(vectors: np.ndarray, known: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest of ``known``, nearest first.
+
+    Args:
+        vectors: ``(M, D)``.
+        known: ``(N, D)``, N at least 1.
+        count: how many; all where there are fewer.
+
+    Returns:
+        Indices and distances, ``(M, K)`` each. Equally near ones go by their index.
+    """
+    count = min(count, len(known))
+    rows = max(1, _BLOCK // len(known))
+    parts = [_nearest_block(vectors[k : k + rows], known, count) for k in range(0, max(len(vectors), 1), rows)]
+    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+
+
+def _nearest_block(vectors: np.ndarray, known: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    squares = (vectors**2).sum(1)[:, None] + (known**2).sum(1) - 2 * vectors @ known.T
+    near = np.argpartition(squares, count - 1, axis=1)[:, :count]
+    near.sort(axis=1)
+    # The expanded square rounds: the few that are kept are measured again.
+    exact = np.linalg.norm(known[near] - vectors[:, None], axis=2)
+    order = np.argsort(exact, axis=1, kind="stable")
+    return np.take_along_axis(near, order, 1), np.take_along_axis(exact, order, 1)
+
+
+def farthest(vector: np.ndarray, known: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices and distances, ``(K,)`` each, of the farthest of ``known`` ``(N, D)``, farthest first."""
+    distances = distances_to(vector, known)
+    order = np.argsort(-distances, kind="stable")[:count]
+    return order, distances[order]
+
+
+def own_neighbours(vectors: np.ndarray, count: int) -> np.ndarray:
+    """The nearest others of each vector, ``(N, K)`` indices, itself left out."""
+    order, _ = nearest(vectors, vectors, count + 1)
+    is_other = order != np.arange(len(vectors))[:, None]
+    is_other[is_other.all(1), -1] = False  # a twin took its own place
+    return order[is_other].reshape(len(vectors), -1)
+
+
+def neighbour_change(first: np.ndarray, second: np.ndarray, count: int = 10) -> np.ndarray:
+    """Share of each image's nearest neighbours that another bundle does not have among its own.
+
+    Args:
+        first: embeddings of the images under one bundle, ``(N, D)``.
+        second: under the other, ``(N, E)``, in the same order.
+        count: size of a neighbourhood.
+
+    Returns:
+        ``(N,)`` float32 in [0, 1].
+    """
+    if len(first) < 2:
+        return np.zeros(len(first), np.float32)
+    one, other = own_neighbours(first, count), own_neighbours(second, count)
+    kept = [np.isin(a, b, assume_unique=True).mean() for a, b in zip(one, other, strict=True)]
+    return 1 - np.array(kept, np.float32)
+
+
+def wrong_triplets(vectors: np.ndarray, triplets: np.ndarray, is_mutual: np.ndarray) -> np.ndarray:
+    """Whether a bundle contradicts annotators.
+
+    Args:
+        vectors: embeddings, ``(N, D)``.
+        triplets: ``(T, 3)`` indices: anchor, the face people call like it, and one they do not.
+        is_mutual: ``(T,)`` bool: the third is the odd one out, so it must be far from both others.
+
+    Returns:
+        ``(T,)`` bool.
+    """
+    anchor, positive, negative = (vectors[triplets[:, k]] for k in range(3))
+    together = np.linalg.norm(anchor - positive, axis=1)
+    apart = np.linalg.norm(anchor - negative, axis=1)
+    other = np.where(is_mutual, np.linalg.norm(positive - negative, axis=1), np.inf)
+    return together >= np.minimum(apart, other)
