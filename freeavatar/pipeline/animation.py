@@ -16,6 +16,7 @@ from freeavatar.files import make_folder, write_png
 from freeavatar.models import Bundle, load_bundle
 from freeavatar.pipeline import motion
 from freeavatar.pipeline.device import choose_device
+from freeavatar.pipeline.identities import adapted, identity_of
 from freeavatar.pipeline.options import AnimateOptions, Progress, Report
 from freeavatar.pipeline.picture import Puppet, actor_width, fit
 from freeavatar.pipeline.sources import Source, open_source
@@ -79,6 +80,7 @@ def animate_steps(
     cast = load_cast(avatars or (DEFAULT_AVATAR,))
     opened = open_source(Path(source))
     bundle = bundle or load_bundle(device=device)
+    cast = [adapted(avatar, bundle) for avatar in cast]
     folder = make_folder(Path(out))
     paths = _picture_paths(opened, cast, folder)
     started = time.monotonic()
@@ -141,8 +143,8 @@ def perform(avatar: Avatar, track: Track, bundle: Bundle, source: Source, option
     decoder = bundle.decoder
     device = next(decoder.parameters()).device
     with torch.inference_mode():
-        identity = torch.full((len(track.times),), decoder.identity(avatar.name), device=device)
-        weights = decoder(torch.from_numpy(track.features).to(device), identity).cpu().numpy()
+        code = identity_of(avatar, bundle).code[None]
+        weights = decoder(torch.from_numpy(track.features).to(device), code).cpu().numpy()
     times, found = track.times, track.found
     weights = motion.calibrate(weights, motion.neutral_of(weights, times, found, options.calibration))
     head = _head(track, options)
