@@ -28,6 +28,7 @@ from freeavatar.models import Identity, NeuralRenderer, NeuralRendererConfig, lo
 from training.batches import Batch
 from training.engine import enter, run
 from training.fidelity import fidelity
+from training.losses import picture_loss
 from training.portraits import PER_AVATAR, PortraitBatches, Portraits, read_portraits, to_images
 from training.stage import EngineConfig, Stage, device_of
 
@@ -94,20 +95,6 @@ class Draughtsman(nn.Module):
         if name in self.identities:
             return self.identities[name].poses(weights)  # type: ignore[operator]
         return nn.functional.pad(weights, (0, self.renderer.config.pose_size - weights.shape[1]))
-
-
-def picture_loss(found: Tensor, true: Tensor, regions: Tensor, region_weight: float) -> dict[str, Tensor]:
-    """L1 on the whole picture, and weighted on its regions.
-
-    Args:
-        found: ``(B, 3, S, S)``.
-        true: ``(B, 3, S, S)``.
-        regions: ``(B, 1, S, S)`` in [0, 1].
-        region_weight: of the regions' mean error.
-    """
-    error = (found - true).abs().mean(1, keepdim=True)
-    inside = (error * regions).sum() / regions.sum().clamp_min(1)
-    return {"whole": error.mean(), "regions": region_weight * inside}
 
 
 def split_rows(portraits: Portraits, held_out: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
