@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +18,7 @@ from training.silver import SilverLoss
 
 LEAK = 0.05
 """Slope beyond the ends of a control's range, so that a weight out of range can come back."""
+_CHUNK = 16
 
 
 def bounded(weights: Tensor) -> Tensor:
@@ -80,7 +80,8 @@ class Judge:
         self.encoder, self.renderer, self.names = encoder, renderer, portraits.names
         self.regions = torch.from_numpy(portraits.regions)[:, None].float().to(device)
         with torch.no_grad():
-            looks = [renderer.identity(to_images(part).to(device)) for part in np.array_split(portraits.neutral, 8)]
+            starts = range(0, len(portraits.neutral), _CHUNK)
+            looks = [renderer.identity(to_images(portraits.neutral[k : k + _CHUNK]).to(device)) for k in starts]
         maps = [torch.cat(layer) for layer in zip(*(look.maps for look in looks), strict=True)]
         self.appearance = Appearance(
             torch.cat([look.portraits for look in looks]), maps, torch.cat([look.code for look in looks])

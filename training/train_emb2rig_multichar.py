@@ -70,6 +70,10 @@ class AnimatorConfig:
     cache: Path | None = None
     """Folder for features and decoded images; by default the one the run's folder lies in."""
 
+    def __post_init__(self) -> None:
+        if self.renderer == "mesh" and self.data.cast_share < 1:
+            raise ValueError("the mesh draws avatars that have a name of their own alone: set data.cast_share to 1")
+
 
 def read_config(path: Path) -> AnimatorConfig:
     """The configuration in a YAML file.

@@ -22,12 +22,12 @@ class FaceView:
 
     def __init__(self, renderer: Renderer, size: int) -> None:
         """Of a renderer's avatar, ``size`` pixels a side."""
-        self._renderer, self._size = renderer, size
+        self.renderer, self._size = renderer, size
 
     @property
     def avatar(self) -> Avatar:
         """Whose face it is."""
-        return self._renderer.avatar
+        return self.renderer.avatar
 
     @cached_property
     def _landmarks(self) -> np.ndarray:
@@ -62,7 +62,7 @@ class FaceView:
         """The face wearing weights ``(K,)``, ``(size, size, 3)`` uint8 RGB."""
         weights = np.asarray(weights, np.float32)
         look = Look((self._size, self._size))
-        return self._renderer.picture(weights, look=look, camera=self.camera(weights))
+        return self.renderer.picture(weights, look=look, camera=self.camera(weights))
 
     def neutral(self) -> np.ndarray:
         """The face at rest, ``(size, size, 3)`` uint8 RGB."""
