@@ -48,8 +48,7 @@ def predict(frames: np.ndarray, weights: Path) -> tuple[np.ndarray, int]:
     for image in frames:
         builder.add(next(iter(track_faces([Frame(0, 0.0, np.asarray(image))], smoothing=False))))
     track = builder.finish("the renders")
-    identity = torch.zeros(len(frames), dtype=torch.long)
-    return bundle.decoder(torch.from_numpy(track.features), identity).numpy(), int((~track.found).sum())
+    return bundle.decoder(torch.from_numpy(track.features)).numpy(), int((~track.found).sum())
 
 
 def main(config: KnownRigsConfig) -> None:

@@ -49,6 +49,9 @@ class Performance:
     """Head rotation, ``(T, 3)`` float32 degrees: yaw, pitch, roll."""
     confidence: np.ndarray
     """How sure the face track is, ``(T,)`` float32 in [0, 1]; 0 where no face was found."""
+    drive: np.ndarray | None = None
+    """How the avatar's own controls follow ARKit's blendshapes where that was learned, ``(K', 52)`` float32; None:
+    as its file declares."""
 
     def __post_init__(self) -> None:
         t, k = self.weights.shape

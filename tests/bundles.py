@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from freeavatar.models import DecoderConfig, Encoder, EncoderConfig, RigDecoder, save_bundle
+from freeavatar.models import Bundle, DecoderConfig, Encoder, EncoderConfig, RigDecoder, save_bundle
 from freeavatar.rig import ARKIT
 
 ENCODER = EncoderConfig(image_size=32, feature_size=16)
@@ -13,5 +13,4 @@ ENCODER = EncoderConfig(image_size=32, feature_size=16)
 def make_bundle(folder: Path, *, seed: int = 0, controls: tuple[str, ...] = ARKIT) -> Path:
     """An untrained bundle that sees 32 pixels."""
     torch.manual_seed(seed)
-    decoder = DecoderConfig(16, controls, ("generic", "ines"))
-    return save_bundle(folder, Encoder(ENCODER), RigDecoder(decoder), {"seed": seed})
+    return save_bundle(folder, Bundle(Encoder(ENCODER), RigDecoder(DecoderConfig(16, controls)), {"seed": seed}))

@@ -9,6 +9,7 @@ from freeavatar.models import (
     DecoderConfig,
     Encoder,
     EncoderConfig,
+    Identity,
     RigDecoder,
     load_bundle,
     save_bundle,
@@ -21,8 +22,11 @@ from freeavatar.rig import ARKIT
 def tiny() -> Bundle:
     torch.manual_seed(0)
     encoder = Encoder(EncoderConfig(image_size=32, feature_size=24)).eval()
-    decoder = RigDecoder(DecoderConfig(24, ARKIT, ("generic", "ines"), 4, 24)).eval()
-    return Bundle(encoder, decoder, {})
+    decoder = RigDecoder(DecoderConfig(24, ARKIT, 4, 24)).eval()
+    torch.nn.init.normal_(decoder.film.weight)
+    return Bundle(
+        encoder, decoder, {"note": "x"}, identities={"pip": Identity(("happy",), torch.rand(1, 52), code_size=4)}
+    )
 
 
 @pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "vit_tiny_patch16_224"])
@@ -53,39 +57,42 @@ def test_the_view_is_the_middle_of_the_crop():
 
 
 def test_rig_weights_lie_between_0_and_1(tiny):
-    rigs = tiny.decoder(torch.randn(5, 24) * 10, torch.tensor([0, 1, 0, 1, 0]))
+    rigs = tiny.decoder(torch.randn(5, 24) * 10, torch.randn(5, 4))
     assert rigs.shape == (5, 52) and rigs.min() >= 0 and rigs.max() <= 1
 
 
-def test_identities_change_the_rig_and_unknown_ones_are_generic(tiny):
+def test_the_identity_code_changes_the_rig_and_none_is_that_of_nobody(tiny):
     feature = torch.randn(1, 24)
-    generic, ines = (tiny.decoder(feature, torch.tensor([k])) for k in (0, 1))
-    assert not torch.allclose(generic, ines)
-    assert tiny.decoder.identity("ines") == 1 and tiny.decoder.identity("stranger") == 0
+    assert not torch.allclose(tiny.decoder(feature), tiny.decoder(feature, torch.ones(1, 4)))
+    torch.testing.assert_close(tiny.decoder(feature), tiny.decoder(feature, torch.zeros(1, 4)))
 
 
 def test_bundles_round_trip_in_half_precision(tiny, tmp_path):
-    save_bundle(tmp_path, tiny.encoder, tiny.decoder, {"note": "x"})
+    save_bundle(tmp_path, tiny)
     loaded = load_bundle(tmp_path)
     crops = torch.rand(2, 1, 32, 32)
     torch.testing.assert_close(loaded.encoder(crops)[0], tiny.encoder(crops)[0], rtol=2e-2, atol=2e-2)
     assert loaded.decoder.config == tiny.decoder.config and loaded.info == {"note": "x"}
     assert not any(p.requires_grad for p in loaded.encoder.parameters())
+    assert loaded.identities["pip"].names == ("happy",) and loaded.renderer is None
+    torch.testing.assert_close(loaded.identities["pip"].drive, tiny.identities["pip"].drive, rtol=1e-2, atol=1e-3)
 
 
 def test_weights_that_do_not_fit_are_refused_in_words(tiny, tmp_path):
     with pytest.raises(WeightsError, match="holds no weights"):
         load_bundle(tmp_path)
-    save_bundle(tmp_path, tiny.encoder, tiny.decoder, {})
+    save_bundle(tmp_path, tiny)
     config = json.loads((tmp_path / "config.json").read_text())
     for change, message in (
-        ({"format": 99}, "expected 1"),
+        ({"format": 99}, "expected 2"),
         ({"encoder": {**config["encoder"], "feature_size": 12}}, "take both from one bundle"),
         ({"decoder": {**config["decoder"], "controls": ["jawOpen"]}}, "does not fit"),
         ({"decoder": {**config["decoder"], "controls": ["wink"]}}, "expected ARKit's blendshapes alone"),
         ({"decoder": {**config["decoder"], "controls": []}}, "is damaged"),
         ({"encoder": {**config["encoder"], "backbone": "nothing"}}, "is damaged"),
         ({"encoder": {"depth": 3}}, "is damaged"),
+        ({"identities": {"moss": ["ears"]}}, "lacks moss"),
+        ({"renderer": {"identity": {}}}, "is damaged"),
     ):
         (tmp_path / "config.json").write_text(json.dumps({**config, **change}))
         with pytest.raises(WeightsError, match=message):

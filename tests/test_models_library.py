@@ -34,7 +34,7 @@ def added(tmp_path, seed=0, **lineage):
 def test_the_weights_that_ship_are_a_bundle_like_any_other_and_in_use_at_first():
     (entry,) = list_bundles()
     assert entry.name == "default" and entry.is_adopted and entry.folder == DEFAULT_WEIGHTS == adopted_bundle()
-    assert open_bundle().info["bundle"] == bundle_id(DEFAULT_WEIGHTS) == entry.id
+    assert open_bundle().id == bundle_id(DEFAULT_WEIGHTS) == entry.id
 
 
 def test_the_id_follows_the_content(tmp_path):

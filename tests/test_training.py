@@ -10,7 +10,7 @@ import torch
 
 from freeavatar.avatars import load_avatar
 from freeavatar.errors import InputError, WeightsError
-from freeavatar.models import DecoderConfig, Encoder, EncoderConfig, RigDecoder, load_bundle, save_bundle
+from freeavatar.models import Bundle, DecoderConfig, Encoder, EncoderConfig, RigDecoder, load_bundle, save_bundle
 from freeavatar.rig import ARKIT, mirrored
 from training.augment import random_views
 from training.faces_data import read_rows, read_silver_labels, rigs_of
@@ -64,7 +64,7 @@ def faces(tmp_path_factory) -> Path:
 
 
 def config_of(out, renders=None, faces=None, **more):
-    data = {name: more.pop(name) for name in ("identities", "triplets", "real_share", "balance") if name in more}
+    data = {name: more.pop(name) for name in ("triplets", "real_share", "balance") if name in more}
     rest = {name: more.pop(name) for name in ("start", "teacher", "losses", "encoder") if name in more}
     engine = EngineConfig(out, **{"steps": 20, "batch": 12, "log_every": 5, "save_minutes": 9.0, **more})
     mixture = MixtureConfig((renders,) if renders else (), faces, **data)
@@ -189,7 +189,7 @@ def listed(faces, renders, tmp_path) -> Path:
 
 
 def test_batches_hold_their_shares_and_follow_from_their_place(faces, renders, listed, tmp_path):
-    config = config_of(tmp_path, renders, faces, triplets=(listed,), identities=("ines",))
+    config = config_of(tmp_path, renders, faces, triplets=(listed,))
     mixture = open_mixture(config)
     assert mixture.counts == (4, 5, 3)
     batch, again = mixture.draw(3, 0), open_mixture(config).draw(3, 0)
@@ -253,15 +253,15 @@ def teacher(tmp_path_factory) -> Path:
     """A bundle with random weights."""
     torch.manual_seed(1)
     encoder = Encoder(EncoderConfig(image_size=64, feature_size=24))
-    decoder = RigDecoder(DecoderConfig(24, ARKIT))
-    return save_bundle(tmp_path_factory.mktemp("teacher"), encoder, decoder, {})
+    decoder = RigDecoder(DecoderConfig(24))
+    return save_bundle(tmp_path_factory.mktemp("teacher"), Bundle(encoder, decoder))
 
 
 @pytest.mark.parametrize("encoder", ["tf_efficientnet_lite0", "vit_tiny_patch16_224"])
 def test_every_parameter_gets_a_gradient(encoder, renders, faces, listed, teacher, tmp_path, monkeypatch):
     monkeypatch.setattr("training.mixture.RAREST", 1)
     config = config_of(
-        tmp_path, renders, faces, triplets=(listed,), identities=("ines",), teacher=teacher, batch=48,
+        tmp_path, renders, faces, triplets=(listed,), teacher=teacher, batch=48,
         losses=LossConfig(distillation=1.0), encoder=EncoderConfig(encoder, 32, 16),
     )  # fmt: skip
     losses, model = losses_of(config)

@@ -13,7 +13,7 @@ import torch
 import training.evaluate as evaluate_script
 from freeavatar.avatars import load_avatar
 from freeavatar.errors import InputError
-from freeavatar.models import DecoderConfig, Encoder, EncoderConfig, RigDecoder, save_bundle
+from freeavatar.models import Bundle, DecoderConfig, Encoder, EncoderConfig, RigDecoder, save_bundle
 from freeavatar.rig import ARKIT, mirrored
 from training.evaluate import PRESETS, EvaluateConfig, Evaluation, Sizes, evaluate
 from training.faces_data import read_rows, read_silver_labels
@@ -56,7 +56,7 @@ def weights(tmp_path_factory) -> Path:
     """An untrained bundle."""
     torch.manual_seed(0)
     encoder = Encoder(EncoderConfig(image_size=32, feature_size=16))
-    return save_bundle(tmp_path_factory.mktemp("weights"), encoder, RigDecoder(DecoderConfig(16, ARKIT)), {})
+    return save_bundle(tmp_path_factory.mktemp("weights"), Bundle(encoder, RigDecoder(DecoderConfig(16))))
 
 
 def test_a_triplet_counts_only_if_both_are_nearer_to_each_other():

@@ -68,7 +68,7 @@ def other_bundle(folder):
     with torch.no_grad():
         noise = torch.randn(bundle.encoder.embed.weight.shape, generator=torch.Generator().manual_seed(0))
         bundle.encoder.embed.weight += noise * bundle.encoder.embed.weight.std()
-    save_bundle(folder, bundle.encoder, bundle.decoder, bundle.info)
+    save_bundle(folder, bundle)
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def compare(config: CompareConfig) -> dict[str, Any]:
     """
     device, out = choose_device(config.device), make_folder(config.out)
     bundles = [open_bundle(folder, device=device) for folder in (config.before, config.after)]
-    report: dict[str, Any] = {"before": bundles[0].info["bundle"], "after": bundles[1].info["bundle"]}
+    report: dict[str, Any] = {"before": bundles[0].id, "after": bundles[1].id}
     if config.held_out is not None:
         logger.info("measuring on held-out answers")
         report |= _on_answers(config, bundles, device)
@@ -161,8 +161,7 @@ def _on_shipped(config: CompareConfig, bundles: list[Bundle], device: torch.devi
 def rig_correlation(bundle: Bundle, features: np.ndarray, rigs: np.ndarray, device: torch.device) -> float:
     """Mean Pearson r over the channels that move, of rigs decoded for the generic avatar."""
     with torch.inference_mode():
-        identity = torch.zeros(len(features), dtype=torch.long, device=device)
-        told = bundle.decoder(torch.from_numpy(features).float().to(device), identity).cpu().numpy()
+        told = bundle.decoder(torch.from_numpy(features).float().to(device)).cpu().numpy()
     moves = rigs.std(0) > 0.03
     told, true = (values[:, moves] - values[:, moves].mean(0) for values in (told, rigs))
     scale = np.linalg.norm(told, axis=0) * np.linalg.norm(true, axis=0)

@@ -131,3 +131,17 @@ def distillation_loss(
     shape = feature.shape[-1:]
     apart = (layer_norm(feature, shape) - layer_norm(teacher[0], shape)).square().mean()
     return apart + embedding_share * (1 - cosine_similarity(embedding, teacher[1]).mean())
+
+
+def picture_loss(found: Tensor, true: Tensor, regions: Tensor, region_weight: float) -> dict[str, Tensor]:
+    """L1 on the whole picture, and weighted on its regions.
+
+    Args:
+        found: ``(B, 3, S, S)``.
+        true: ``(B, 3, S, S)``.
+        regions: ``(B, 1, S, S)`` in [0, 1].
+        region_weight: of the regions' mean error.
+    """
+    error = (found - true).abs().mean(1, keepdim=True)
+    inside = (error * regions).sum() / regions.sum().clamp_min(1)
+    return {"whole": error.mean(), "regions": region_weight * inside}

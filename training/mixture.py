@@ -1,6 +1,5 @@
 """Batches of real faces, renders and listed triplets, in shares that the settings give."""
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,8 +42,6 @@ class MixtureConfig:
     """How often each of them is drawn from, in proportion; default by their sizes."""
     triplet_images: Path | None = None
     """Folder of their images; default the one each of them lies in."""
-    identities: tuple[str, ...] = ()
-    """Avatars that get identity codes of their own."""
     real_share: float = 1.0
     """Share of real faces in a batch, in proportion to the others."""
     rendered_share: float = 1.0
@@ -84,8 +81,7 @@ class _Rendered:
 
     pool: ImagePool
     rigs: Tensor
-    codes: Tensor
-    """Identity code of each, ``(N,)`` int64."""
+    """``(N, 52)``."""
 
 
 class Mixture:
@@ -164,12 +160,9 @@ class Mixture:
         folders = self._config.renders
         pool = self._open(list_images(folders))
         rigs = np.concatenate([np.load(folder / "rigs.npy") for folder in folders])
-        names = [name for folder in folders for name in json.loads((folder / "avatars.json").read_text())]
-        known = ("generic", *self._config.identities)
-        codes = torch.tensor([known.index(name) if name in known else 0 for name in names])
-        if not len(pool) == len(rigs) == len(codes):
-            raise InputError(f"{', '.join(map(str, folders))}: crops, rigs and avatars differ in number; render again.")
-        return _Rendered(pool, torch.from_numpy(rigs), codes)
+        if len(pool) != len(rigs):
+            raise InputError(f"{', '.join(map(str, folders))}: crops and rigs differ in number; render again.")
+        return _Rendered(pool, torch.from_numpy(rigs))
 
     def _open_listed(self) -> list[tuple[ImagePool, Triplets]]:
         listed = [read_triplets(path, images=self._config.triplet_images) for path in self._config.triplets]
@@ -200,8 +193,8 @@ class Mixture:
         """A batch.
 
         Returns:
-            ``views`` (B, 1, S, S); of real faces and renders ``rigs`` (M, 52) and ``codes`` (M,); of real faces
-            ``emotions`` (R,); triplets ``by_emotion``, ``by_rig`` and ``by_list`` (T, 3), indices into the views,
+            ``views`` (B, 1, S, S); of real faces and renders ``rigs`` (M, 52); of real faces ``emotions`` (R,);
+            triplets ``by_emotion``, ``by_rig`` and ``by_list`` (T, 3), indices into the views,
             and ``margins`` (T,) of the last.
         """
         generator = generator_of(self._seed, 0, step, part)
@@ -226,19 +219,18 @@ class Mixture:
         return np.concatenate(parts)
 
     def _labels(self, faces: Tensor, renders: Tensor, mirror: Tensor, generator: torch.Generator) -> Batch:
-        codes = torch.randint(1 + len(self._config.identities), (len(faces),), generator=generator)
-        rigs, common, emotions = torch.empty(0, len(ARKIT)), torch.empty(0, len(ARKIT)), codes[:0]
+        rigs, common = torch.empty(0, len(ARKIT)), torch.empty(0, len(ARKIT))
+        emotions = torch.empty(0, dtype=torch.long)
         if self._real:
             rigs, common, emotions = self._real.silver[faces], self._real.comparable[faces], self._real.emotions[faces]
         if self._rendered:
             rendered = self._rendered.rigs[renders]
-            rigs, codes = torch.cat([rigs, rendered]), torch.cat([codes, self._rendered.codes[renders]])
+            rigs = torch.cat([rigs, rendered])
             common = torch.cat([common, torch.from_numpy(comparable(rendered.numpy())).float()])
         mirror = mirror[: len(rigs), None]
         rigs, common = (torch.where(mirror, values[:, self._mirror], values) for values in (rigs, common))
         return {
             "rigs": rigs,
-            "codes": codes,
             "emotions": emotions,
             "by_emotion": draw_class_triplets(emotions, PER_ANCHOR, generator),
             "by_rig": _mine(common, rigs[len(faces) :], generator),

@@ -110,7 +110,7 @@ class Trainee(nn.Module):
         super().__init__()
         size = config.encoder.feature_size
         self.encoder = Encoder(config.encoder)
-        self.decoder = RigDecoder(DecoderConfig(size, ARKIT, ("generic", *config.data.identities)))
+        self.decoder = RigDecoder(DecoderConfig(size))
         self.silver_scale = nn.Parameter(torch.zeros(len(ARKIT)))
         self.silver_shift = nn.Parameter(torch.zeros(len(ARKIT)))
         self.emotion = nn.Linear(size, emotions) if emotions else None
@@ -121,10 +121,10 @@ class Trainee(nn.Module):
         self._is_norm_frozen = config.is_norm_frozen
         self._start(config)
 
-    def forward(self, views: Tensor, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features ``(B, F)``, embeddings ``(B, 16)``, and unbounded rigs ``(M, 52)`` of the first M views."""
+    def forward(self, views: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Features ``(B, F)``, embeddings ``(B, 16)``, and unbounded rigs ``(count, 52)`` of the first views."""
         feature, embedding = (values.float() for values in self.encoder(views))
-        return feature, embedding, self.decoder.unbounded(feature[: len(codes)], codes).float()
+        return feature, embedding, self.decoder.unbounded(feature[:count]).float()
 
     def train(self, mode: bool = True) -> "Trainee":
         """Set training mode, but for batch normalisation if its statistics are frozen."""
@@ -181,7 +181,7 @@ class Objective:
     def __call__(self, model: Any, batch: Batch) -> dict[str, Tensor]:
         """Weighted losses of a batch of :class:`Mixture`."""
         views = batch["views"].contiguous(memory_format=torch.channels_last)
-        feature, embedding, rigs = model(views, batch["codes"])
+        feature, embedding, rigs = model(views, len(batch["rigs"]))
         found = {
             "emotion_triplets": triplet_loss(embedding, batch["by_emotion"], MARGINS[2]),
             "rig_triplets": triplet_loss(embedding, batch["by_rig"], MARGINS[1]),
@@ -225,7 +225,7 @@ class Objective:
 
 def export_bundle(config: TrainConfig, model: Any, info: dict[str, Any]) -> None:
     """Write encoder and decoder as a bundle."""
-    save_bundle(config.engine.out / "weights", model.encoder, model.decoder, info)
+    save_bundle(config.engine.out / "weights", Bundle(model.encoder, model.decoder, info))
 
 
 def groups_of(config: TrainConfig, model: Any) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from freeavatar.explore.sheets import MOMENTS, SheetWriter, read_cell, sheet_pat
 from freeavatar.faces import track_faces
 from freeavatar.files import make_folder, replacing
 from freeavatar.pipeline.animation import perform, retarget
+from freeavatar.pipeline.editing import edit
 from freeavatar.pipeline.options import AnimateOptions, Progress
 from freeavatar.pipeline.sources import Source, open_source
 from freeavatar.pipeline.tracking import Track, TrackBuilder, tracked_frames
@@ -120,7 +121,7 @@ def trace_steps(
     embeddings = {ACTOR: track.embeddings[chosen]}
     confidence = {ACTOR: track.confidence[chosen]}
     for avatar in avatars:
-        played = perform(renderer_of(avatar).avatar, track, lens.bundle, source, options)
+        played = edit(perform(renderer_of(avatar).avatar, track, lens.bundle, source.rate), options)
         watched = yield from _watch(avatar, played, lens, SheetWriter(folder, avatar), chosen)
         embeddings[avatar], confidence[avatar] = watched
     path = ClipPath(name or video.name, track.times[chosen], embeddings, confidence, track.features[chosen], weights)
@@ -147,7 +148,7 @@ def _follow(
     source: Source, lens: Lens, sheets: SheetWriter, stride: int, options: AnimateOptions
 ) -> Generator[Progress, None, Track]:
     builder = TrackBuilder(lens.encoder, torch.device("cpu"))
-    for done, tracked in enumerate(tracked_frames(source, face=options.face, is_sequence=options.is_sequence)):
+    for done, tracked in enumerate(tracked_frames(source, options)):
         builder.add(tracked)
         if done % stride == 0:
             sheets.add(tracked.crop)

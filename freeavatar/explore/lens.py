@@ -23,7 +23,6 @@ from freeavatar.rig import Performance
 
 DECODER_FILE = "decoder.safetensors"
 DEFAULT_BUNDLE = "default"
-_AS_IS = AnimateOptions(smoothing=0.0, calibration="none", has_head_pose=False)
 
 
 def available_bundles() -> dict[str, Path]:
@@ -89,10 +88,9 @@ class Lens:
         track = Track(
             times=np.arange(count) / float(FOLDER_RATE), features=features.astype(np.float32),
             embeddings=np.zeros((count, 16), np.float32), poses=np.zeros((count, 3), np.float32),
-            confidence=np.ones(count, np.float32),
+            points=np.zeros((count, 5, 2), np.float32), confidence=np.ones(count, np.float32),
         )  # fmt: skip
-        source = Source(self.folder, (1, 1), Fraction(FOLDER_RATE), count, "folder")
-        return perform(avatar, track, self.bundle, source, _AS_IS)
+        return perform(avatar, track, self.bundle, Fraction(FOLDER_RATE))
 
     def wear(self, avatar: str, features: np.ndarray, *, size: int = 256) -> list[np.ndarray]:
         """Pictures ``(size, size, 3)`` uint8 of an avatar with the expressions of features ``(T, D)``.

@@ -1,8 +1,12 @@
-"""The rig decoder: expression feature and avatar identity to that avatar's rig weights."""
+"""The rig decoder: expression feature and identity code to ARKit's blendshapes as that avatar wants them."""
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
+
+from freeavatar.models.identity import CODE_SIZE
+from freeavatar.rig import ARKIT
 
 
 @dataclass(frozen=True)
@@ -11,55 +15,52 @@ class DecoderConfig:
 
     feature_size: int = 384
     """Dimensions of the encoder's feature."""
-    controls: tuple[str, ...] = ()
-    """Names of the rig's controls."""
-    identities: tuple[str, ...] = ("generic",)
-    """Avatars with an identity code of their own; ``generic`` serves every other one."""
-    code_size: int = 16
+    controls: tuple[str, ...] = ARKIT
+    """Names of the blendshapes."""
+    code_size: int = CODE_SIZE
+    """Dimensions of an identity code."""
     hidden_size: int = 384
 
     def __post_init__(self) -> None:
         if not self.controls:
             raise ValueError("controls is empty, expected the names of the rig's controls")
-        if "generic" not in self.identities:
-            raise ValueError(f"identities {self.identities} lack 'generic'")
 
 
 class RigDecoder(nn.Module):
     """A two-layer perceptron whose hidden units an avatar's identity code scales and shifts (FiLM,
-    Perez et al. 2018), beside a linear path."""
+    Perez et al. 2018), beside a linear path.
+
+    Every avatar shares it. What it says in ARKit's blendshapes, the avatar's :class:`Identity` says in the
+    avatar's own controls.
+    """
 
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.codes = nn.Embedding(len(config.identities), config.code_size)
         self.norm = nn.LayerNorm(config.feature_size)
         self.hidden = nn.Linear(config.feature_size, config.hidden_size)
         self.film = nn.Linear(config.code_size, 2 * config.hidden_size)
         self.out = nn.Linear(config.hidden_size, len(config.controls))
         self.skip = nn.Linear(config.feature_size, len(config.controls), bias=False)
-        nn.init.normal_(self.codes.weight, std=0.1)
+        nn.init.zeros_(self.film.weight)
+        nn.init.zeros_(self.film.bias)
 
-    def identity(self, avatar: str) -> int:
-        """Index of an avatar's identity code; avatars the decoder has not met share ``generic``."""
-        known = self.config.identities
-        return known.index(avatar if avatar in known else "generic")
-
-    def unbounded(self, feature: Tensor, identity: Tensor) -> Tensor:
-        """Rig weights before they are clamped, ``(B, K)``: what losses see, so that gradients never vanish."""
+    def unbounded(self, feature: Tensor, code: Tensor | None = None) -> Tensor:
+        """Rig weights before they are clamped, ``(B, 52)``: what losses see, so that gradients never vanish."""
         x = self.norm(feature)
-        scale, shift = self.film(self.codes(identity)).chunk(2, dim=-1)
-        hidden = nn.functional.gelu(self.hidden(x) * (1 + scale) + shift)
+        code = feature.new_zeros(1, self.config.code_size) if code is None else code
+        scale, shift = self.film(code).chunk(2, dim=-1)
+        hidden = torch.nn.functional.gelu(self.hidden(x) * (1 + scale) + shift)
         return self.out(hidden) + self.skip(x)
 
-    def forward(self, feature: Tensor, identity: Tensor) -> Tensor:
+    def forward(self, feature: Tensor, code: Tensor | None = None) -> Tensor:
         """Decode rig weights.
 
         Args:
             feature: pooled features, ``(B, feature_size)``.
-            identity: indices from :meth:`identity`, ``(B,)`` int64.
+            code: identity codes, ``(B or 1, code_size)``; default that of nobody in particular, zeros.
 
         Returns:
-            Rig weights, ``(B, K)`` in [0, 1], in the order of ``config.controls``.
+            Rig weights, ``(B, 52)`` in [0, 1], in the order of ``config.controls``.
         """
-        return self.unbounded(feature, identity).clamp(0, 1)
+        return self.unbounded(feature, code).clamp(0, 1)

@@ -6,7 +6,6 @@ together, ``lineage.json`` (its id and title, the bundle it was made from, the l
 names it says exactly what made it, and parts of two bundles mixed up are noticed.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,7 +13,6 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -23,7 +21,7 @@ import torch
 
 from freeavatar.errors import InputError, WeightsError
 from freeavatar.files import make_folder, replacing
-from freeavatar.models.bundle import DEFAULT_WEIGHTS, Bundle, load_bundle
+from freeavatar.models.bundle import DEFAULT_WEIGHTS, Bundle, bundle_id, load_bundle
 from freeavatar.paths import bundles_folder
 
 DEFAULT = "default"
@@ -47,30 +45,6 @@ class Entry:
     lineage: dict[str, Any]
     metrics: dict[str, Any]
     is_adopted: bool
-
-
-def bundle_id(folder: Path) -> str:
-    """Twelve hex digits of a bundle's weights and config.json.
-
-    Raises:
-        WeightsError: there are none.
-    """
-    parts = [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
-    try:
-        return _digest(tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in parts))
-    except OSError as error:
-        raise WeightsError(
-            f"{folder} holds no weights ({error.strerror}): give a bundle's folder, or a name that `models list` shows."
-        ) from error
-
-
-@lru_cache(maxsize=64)
-def _digest(parts: tuple[tuple[Path, int, int], ...]) -> str:
-    digest = hashlib.sha256()
-    for path, *_ in parts:
-        with path.open("rb") as file:
-            digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return digest.hexdigest()[:12]
 
 
 def find_bundle(name: str | Path) -> Path:
@@ -108,20 +82,20 @@ def adopted_bundle() -> Path:
 
 
 def open_bundle(name: str | Path | None = None, *, device: torch.device | str = "cpu") -> Bundle:
-    """Load a bundle, by default the adopted one; ``info["bundle"]`` is its id, for results to name.
+    """Load a bundle, by default the adopted one; its id is for results to name.
 
     Raises:
         WeightsError: it is missing, damaged, of another rig, or its parts come from different bundles.
     """
     folder = adopted_bundle() if name is None else find_bundle(name)
     bundle = load_bundle(folder, device=device)
-    found, noted = bundle_id(folder), _read(folder / LINEAGE).get("id")
-    if noted and noted != found:
+    noted = _read(folder / LINEAGE).get("id")
+    if noted and noted != bundle.id:
         raise WeightsError(
             f"{folder} holds other weights than those of bundle {noted}: take all files from one bundle, "
             "or import it again."
         )
-    return replace(bundle, info={**bundle.info, "bundle": found})
+    return bundle
 
 
 def list_bundles() -> list[Entry]:

@@ -17,6 +17,7 @@ from freeavatar.export import write_animated_glb, write_live_link_csv, write_rig
 from freeavatar.files import make_folder, write_png
 from freeavatar.models import Bundle, open_bundle
 from freeavatar.pipeline.device import choose_device
+from freeavatar.pipeline.identities import identity_of
 from freeavatar.pipeline.options import AnimateOptions, Progress, Report
 from freeavatar.pipeline.picture import Puppet, actor_width, fit
 from freeavatar.pipeline.sources import Source, open_source
@@ -93,7 +94,7 @@ def animate_steps(
     played = [retarget(avatar, performance) for avatar, performance in zip(cast, performances, strict=True)]
     yield from _render(opened, renderers, played, paths, options)
     rendered = time.monotonic()
-    settings = {**asdict(options), "bundle": bundle.info.get("bundle", "unnamed")}
+    settings = {**asdict(options), "bundle": bundle.id}
     picture = "image" if opened.kind == "image" else "video"
     files = {
         avatar.name: {picture: path, **_export(avatar, performance, play, path.with_suffix(""), settings)}
@@ -179,11 +180,11 @@ def perform(avatar: Avatar, track: Track, bundle: Bundle, rate: Fraction) -> Per
     decoder = bundle.decoder
     device = next(decoder.parameters()).device
     with torch.inference_mode():
-        identity = torch.full((len(track.times),), decoder.identity(avatar.name), device=device)
-        weights = decoder(torch.from_numpy(track.features).to(device), identity).cpu().numpy()
+        identity = identity_of(avatar, bundle)
+        weights = decoder(torch.from_numpy(track.features).to(device), identity.code[None]).cpu().numpy()
     return Performance(
         avatar=avatar.name, names=decoder.config.controls, weights=weights, times=track.times, rate=rate,
-        head=track.poses, confidence=track.confidence,
+        head=track.poses, confidence=track.confidence, drive=identity.drive.cpu().numpy(),
     )  # fmt: skip
 
 
@@ -192,7 +193,9 @@ def retarget(avatar: Avatar, performance: Performance) -> Performance:
     weights = np.zeros((len(performance.times), len(ARKIT)), np.float32)
     for name, column in zip(performance.names, performance.weights.T, strict=True):
         weights[:, ARKIT.index(name)] = column
-    return replace(performance, names=avatar.target_names, weights=avatar.retarget(weights))
+    if performance.drive is not None:
+        avatar = replace(avatar, drive=performance.drive)
+    return replace(performance, names=avatar.target_names, weights=avatar.retarget(weights), drive=None)
 
 
 def _picture_paths(source: Source, cast: Sequence[Avatar], folder: Path) -> list[Path]:

@@ -66,7 +66,7 @@ def embed(
         "embedding": track.embeddings,
         "feature": track.features,
         "confidence": track.confidence,
-        "bundle": np.array(bundle.info.get("bundle", "unnamed")),
+        "bundle": np.array(bundle.id),
     }
     with replacing(target) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)

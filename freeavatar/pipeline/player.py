@@ -8,7 +8,7 @@ import numpy as np
 
 from freeavatar.avatars import Avatar, avatar_path, load_avatar
 from freeavatar.faces import crop_face
-from freeavatar.models import Bundle, load_bundle
+from freeavatar.models import Bundle, open_bundle
 from freeavatar.pipeline.animation import decode, retarget
 from freeavatar.pipeline.device import choose_device
 from freeavatar.pipeline.editing import around, edit
@@ -51,7 +51,7 @@ def _poser(avatar: str, _modified: int, device: str) -> Poser:
 @lru_cache(maxsize=2)
 def shared_bundle(device: str = "auto") -> Bundle:
     """The weights that ship, loaded at first use."""
-    return load_bundle(device=choose_device(device))
+    return open_bundle(device=choose_device(device))
 
 
 class Player:

@@ -150,7 +150,8 @@ def save_take(take: Take) -> Path:
     rigs = {name: list(p.names) for name, p in take.performances.items()}
     header = {"format": "freeavatar-take", "version": VERSION, "info": asdict(take.info), "rigs": rigs}
     arrays = {name: getattr(take.track, name) for name in _ARRAYS}
-    arrays |= {f"rig{k}": p.weights for k, p in enumerate(take.performances.values())}
+    for k, performance in enumerate(take.performances.values()):
+        arrays |= {f"rig{k}": performance.weights, f"drive{k}": performance.drive}
     with replacing(take.path) as temporary, temporary.open("wb") as file:
         np.savez(file, header=np.array(json.dumps(header)), **arrays)
     return take.path
@@ -189,7 +190,7 @@ def _parsed(path: Path, header: dict[str, Any], data: Any) -> Take:
     performances = {
         name: Performance(
             avatar=name, names=tuple(names), weights=data[f"rig{k}"], times=track.times, rate=rate,
-            head=track.poses, confidence=track.confidence,
+            head=track.poses, confidence=track.confidence, drive=data[f"drive{k}"],
         )
         for k, (name, names) in enumerate(header["rigs"].items())
     }  # fmt: skip

@@ -1,0 +1,94 @@
+"""An avatar's face from the front, framed as the encoder sees tracked faces."""
+
+from functools import cached_property
+
+import cv2
+import numpy as np
+
+from freeavatar.avatars.avatar import Avatar
+from freeavatar.faces.align import align_matrix, inverse_matrix, transform_points
+from freeavatar.models.encoder import VIEW
+from freeavatar.render.camera import Camera
+from freeavatar.render.renderer import Look, Renderer
+from freeavatar.rig import ARKIT
+
+USUAL_LANDMARKS = np.array([[-0.175, 0.75], [0.175, 0.75], [0, 0.52], [-0.17, 0.345], [0.17, 0.345]])
+"""Where eyes, nose and mouth corners of a face lie in the box of what its targets move, by the box's height, from
+the middle of its bottom; the mean of the avatars that ship."""
+
+
+class FaceView:
+    """Pictures of one avatar's face; eyes and mouth keep their places as a face tracker holds them."""
+
+    def __init__(self, renderer: Renderer, size: int) -> None:
+        """Of a renderer's avatar, ``size`` pixels a side."""
+        self.renderer, self._size = renderer, size
+
+    @property
+    def avatar(self) -> Avatar:
+        """Whose face it is."""
+        return self.renderer.avatar
+
+    @cached_property
+    def _landmarks(self) -> np.ndarray:
+        """Five points of the neutral face, ``(5, 3)``."""
+        if self.avatar.landmarks is not None:
+            return self.avatar.landmarks
+        low, high = self.avatar.face_box
+        height = high[1] - low[1]
+        x, y = (low[0] + high[0]) / 2, low[1]
+        return np.c_[USUAL_LANDMARKS * height + (x, y), np.full(5, high[2] - 0.2 * height)]
+
+    @cached_property
+    def _moves(self) -> np.ndarray:
+        """How the controls move eyes and mouth corners, ``(K, 5, 3)``; the nose takes no part."""
+        gaps = self.avatar.positions[:, None] - self._landmarks
+        nearest = np.linalg.norm(gaps, axis=2).argmin(0)
+        moves = self.avatar.target_positions[: len(self.avatar.target_names), nearest].copy()
+        moves[:, :2] = 0
+        return moves
+
+    def camera(self, weights: np.ndarray) -> Camera:
+        """The camera for weights of the avatar's controls, ``(K,)``."""
+        points = self._landmarks + np.tensordot(weights, self._moves, axes=1)
+        # Image coordinates run downwards.
+        crop = align_matrix(points[:, :2] * (1, -1))
+        left, top, right, bottom = VIEW
+        x, y = transform_points(inverse_matrix(crop), np.array([(left + right) / 2, (top + bottom) / 2]))
+        side = (bottom - top) / np.hypot(*crop[0, :2])
+        return Camera((float(x), -float(y), float(points[:, 2].mean())), float(side))
+
+    def picture(self, weights: np.ndarray) -> np.ndarray:
+        """The face wearing weights ``(K,)``, ``(size, size, 3)`` uint8 RGB."""
+        weights = np.asarray(weights, np.float32)
+        look = Look((self._size, self._size))
+        return self.renderer.picture(weights, look=look, camera=self.camera(weights))
+
+    def neutral(self) -> np.ndarray:
+        """The face at rest, ``(size, size, 3)`` uint8 RGB."""
+        return self.picture(np.zeros(len(self.avatar.target_names), np.float32))
+
+    def region(self, names: tuple[str, ...], *, margin: float = 0.04) -> np.ndarray:
+        """Where controls act, seen on the neutral face.
+
+        Args:
+            names: ARKit's blendshapes; what follows them counts.
+            margin: added all around, as a share of the picture's side.
+
+        Returns:
+            ``(size, size)`` bool.
+        """
+        rows = np.flatnonzero(self.avatar.drive[:, [ARKIT.index(name) for name in names]].any(1))
+        moves: np.ndarray = np.linalg.norm(self.avatar.target_positions[rows], axis=2)
+        size = self._size
+        mask = np.zeros((size, size), np.uint8)
+        clip = self.camera(np.zeros(len(self.avatar.target_names), np.float32)).matrix()
+        for move in moves:
+            moved = self.avatar.positions[move > 0.6 * max(float(move.max()), 1e-9)]
+            points = np.c_[moved, np.ones(len(moved))] @ clip.T
+            pixels = (points[:, :2] / points[:, 3:] + 1) / 2 * size
+            for half in (pixels[:, 0] < size / 2, pixels[:, 0] >= size / 2):
+                if half.sum() > 2:
+                    cv2.fillConvexPoly(mask, cv2.convexHull(np.round(pixels[half]).astype(np.int32)), 1)
+        reach = max(1, round(margin * size))
+        return cv2.dilate(mask, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0

@@ -1,0 +1,193 @@
+"""Train one rig decoder for all avatars, by perception: the paper's third stage.
+
+    python -m training.train_emb2rig_multichar training/configs_emb2rig_multi.yaml
+    python -m training.train_emb2rig_multichar training/configs_emb2rig_multi.yaml --pretrained RUN/weights \
+        --neural-renderer RIG2IMG/weights --engine.out OUT --engine.minutes 20
+    python -m training.train_emb2rig_multichar training/configs_emb2rig_multi.yaml --mode test --test.source clip.mp4
+
+The decoder sees an expression's feature and the identity code of the avatar that is to play it. Rigs of renders
+are known (``rig``, ``image``); a real face is played by an avatar, drawn by the neural renderer, and looked at by the
+encoder: what that sees should be what it saw in the face (``perceptual``, ``feature``). Encoder and renderer never
+move; the gradient goes through both. Silver labels of real faces may help (``silver``). The features of all images are
+encoded once. ``OUT/weights`` is a whole bundle. Checkpoints and several processes: ``training/engine.py``.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, get_type_hints
+
+import torch
+import tyro
+import yaml
+
+from freeavatar.avatars import builtin_avatars, load_avatar
+from freeavatar.errors import InputError
+from freeavatar.models import DEFAULT_WEIGHTS, Bundle, Identities, Identity, load_bundle, load_renderer, save_bundle
+from freeavatar.pipeline import animate
+from training.animator import AnimatorLosses, AnimatorObjective, Renderers, Student, make_judge
+from training.engine import enter, run
+from training.expressions import ExpressionConfig, Expressions
+from training.portraits import Portraits, read_portraits
+from training.stage import EngineConfig, Stage, device_of
+
+
+@dataclass(frozen=True)
+class TestConfig:
+    """What to animate in mode test."""
+
+    source: Path = Path("examples/actor.mp4")
+    """Video, image or folder of images."""
+    out: Path = Path("test")
+    avatars: tuple[str, ...] = ("ines", "pip", "moss")
+
+
+@dataclass(frozen=True)
+class AnimatorConfig:
+    """What to train, on what, and for how long."""
+
+    engine: EngineConfig
+    data: ExpressionConfig
+    portraits: Path = Path("portraits")
+    """Folder of training.render_portraits."""
+    losses: AnimatorLosses = field(default_factory=AnimatorLosses)
+    test: TestConfig = field(default_factory=TestConfig)
+    mode: Literal["train", "test"] = "train"
+    pretrained: Path | None = None
+    """Bundle to begin with; default the one that ships."""
+    neural_renderer: Path | None = None
+    """Run of training.train_rig2img, or a bundle; default that of ``pretrained``."""
+    renderer: Renderers = "neural"
+    """What draws the avatars in training."""
+    identity: Literal["encoder", "learned"] = "encoder"
+    """Where identity codes come from."""
+    perceived: int = 12
+    """Faces, and renders, of a batch that are drawn and looked at again."""
+    is_fresh: bool = False
+    """Begin with an untrained decoder."""
+    cache: Path | None = None
+    """Folder for features and decoded images; by default the one the run's folder lies in."""
+
+    def __post_init__(self) -> None:
+        if self.renderer == "mesh" and self.data.cast_share < 1:
+            raise ValueError("the mesh draws avatars that have a name of their own alone: set data.cast_share to 1")
+
+
+def read_config(path: Path) -> AnimatorConfig:
+    """The configuration in a YAML file.
+
+    Raises:
+        InputError: no such file, or it does not say what it should.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} does not exist: give a YAML file such as training/configs_emb2rig_multi.yaml.")
+    try:
+        return _fill(AnimatorConfig, yaml.safe_load(path.read_text()) or {}, path.name)
+    except yaml.YAMLError as error:
+        raise InputError(
+            f"{path} is no YAML ({str(error).splitlines()[0]}): compare it with the one that ships."
+        ) from error
+
+
+def _fill(kind: Any, values: Any, where: str) -> Any:
+    """A dataclass with the values of a YAML mapping."""
+    known = {item.name for item in fields(kind)}
+    if not isinstance(values, dict) or set(values) - known:
+        strange = sorted(set(values) - known) if isinstance(values, dict) else [str(values)]
+        raise InputError(f"{where} says {', '.join(strange)}: expected {', '.join(sorted(known))}.")
+    types, filled = get_type_hints(kind), {}
+    for name, value in values.items():
+        if is_dataclass(types[name]):
+            value = _fill(types[name], value, f"{where}, {name}")
+        elif value is not None and "Path" in str(types[name]):
+            value = tuple(map(Path, value)) if isinstance(value, list) else Path(value)
+        filled[name] = tuple(value) if isinstance(value, list) else value
+    try:
+        return kind(**filled)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where}: {error}.") from error
+
+
+def identities_of(
+    drawn: Identities, portraits: Portraits, named: Sequence[str], codes: torch.Tensor
+) -> dict[str, Identity]:
+    """Identities of the avatars to be driven: maps as the renderer learned them, codes as the identity encoder sees."""
+    known = {}
+    for name in named:
+        avatar = load_avatar(name)
+        identity = drawn.get(name) or Identity(avatar.target_names, torch.from_numpy(avatar.drive))
+        with torch.no_grad():
+            identity.code.copy_(codes[portraits.names.index(name)])
+        known[name] = identity
+    return known
+
+
+def train(config: AnimatorConfig, **more: Any) -> Path:
+    """Train to the end of the schedule and return the folder of the bundle.
+
+    Raises:
+        InputError, WeightsError: data or weights to begin with are missing or do not fit.
+        FloatingPointError: the loss is not finite.
+    """
+    engine = config.engine
+    torch.manual_seed(engine.seed)
+    device, portraits = device_of(engine), read_portraits(config.portraits)
+    bundle = load_bundle(config.pretrained or DEFAULT_WEIGHTS, device=device)
+    renderer, drawn = load_renderer(config.neural_renderer or config.pretrained or DEFAULT_WEIGHTS, device=device)
+    named = config.data.avatars or tuple(name for name in portraits.names if name in builtin_avatars())
+    judge = make_judge(config.renderer, bundle.encoder, renderer, portraits, device)
+    codes = judge.appearance.code
+    expressions = Expressions(
+        config.data, bundle.encoder, portraits, batch=engine.batch, cache=config.cache or engine.out.parent,
+        seed=engine.seed, device=device, named=named,
+    )  # fmt: skip
+    decoder = bundle.decoder
+    if config.is_fresh:
+        decoder = type(decoder)(decoder.config).to(device)
+    student = Student(
+        decoder, identities_of(drawn, portraits, named, codes), expressions.labels.std(0), codes=codes,
+        is_code_learned=config.identity == "learned",
+    ).to(device)  # fmt: skip
+    declared = {
+        name: torch.from_numpy(load_avatar(name).drive).to(device)
+        for name in named if not student.identities[name].is_arkit
+    }  # fmt: skip
+    objective = AnimatorObjective(judge, config.losses, expressions.rigs.std(0).to(device), declared, config.perceived)
+
+    def export(model: Any, info: dict[str, Any]) -> None:
+        identities = dict(model.identities.items())
+        with torch.no_grad():
+            for name, identity in identities.items():
+                identity.code.copy_(model.codes[portraits.names.index(name)])
+        told = {**bundle.info, "animator": info}
+        save_bundle(engine.out / "weights", Bundle(bundle.encoder, model.decoder, told, renderer, identities))
+
+    stage = Stage(
+        model=student, draw=expressions.draw, names=expressions.names, loss=objective, export=export,
+        total=expressions.total,
+    )  # fmt: skip
+    run(stage, engine, config, **more)
+    return engine.out / "weights"
+
+
+def test(config: AnimatorConfig) -> list[Path]:
+    """Animate ``config.test.source`` side by side with its avatars, and return the files."""
+    bundle = load_bundle(config.pretrained or DEFAULT_WEIGHTS)
+    report = animate(config.test.source, config.test.avatars, out=config.test.out, bundle=bundle)
+    print(report.summary())
+    return report.paths
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Read the YAML file named first, and what follows it, and train or test."""
+    if not arguments or arguments[0].startswith("-"):
+        tyro.cli(AnimatorConfig, args=arguments or ["--help"], description=__doc__)
+        return
+    config = tyro.cli(AnimatorConfig, args=arguments[1:], default=read_config(Path(arguments[0])), description=__doc__)
+    (train if config.mode == "train" else test)(config)
+
+
+if __name__ == "__main__":
+    enter(partial(main, sys.argv[1:]))
