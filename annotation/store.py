@@ -47,6 +47,7 @@ class Store:
         self.path = Path(path)
         self._timeout = timeout
         self._local = threading.local()
+        self._queue = threading.Lock()
         if not self.path.exists():
             if not is_new_ok:
                 raise InputError(f"there is no database {self.path}: give one that exists, or import images into it.")
@@ -82,10 +83,7 @@ class Store:
             yield
         except sqlite3.OperationalError as error:
             if "locked" in str(error) or "busy" in str(error):
-                raise InputError(
-                    f"{self.path} is locked by another program for more than {self._timeout:g} s: "
-                    "close it and try again; nothing was written."
-                ) from error
+                raise _locked(self.path, self._timeout) from error
             raise InputError(f"cannot use {self.path} ({error}): choose a file that is writable.") from error
         except sqlite3.DatabaseError as error:
             raise InputError(f"{self.path} cannot be written ({error}): run `check` on it.") from error
@@ -121,8 +119,14 @@ class Store:
         SQLite's waiters look ever more seldom, and with many of them some never get a turn within the timeout;
         here all look equally often, and a killed process lets go. Other programs still meet SQLite's own lock.
         """
-        with waiting_for(Path(f"{self.path}.lock"), self._timeout):
-            yield
+        # Threads wait here, without looking: a server has dozens of them.
+        if not self._queue.acquire(timeout=self._timeout):
+            raise _locked(self.path, self._timeout)
+        try:
+            with waiting_for(Path(f"{self.path}.lock"), self._timeout):
+                yield
+        finally:
+            self._queue.release()
 
     @contextmanager
     def snapshot(self) -> Iterator[Database]:
@@ -200,12 +204,15 @@ def waiting_for(path: Path, timeout: float) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if time.monotonic() > end:
-                    raise InputError(
-                        f"{path.with_suffix('')} is locked by another program for more than {timeout:g} s: "
-                        "close it and try again; nothing was written."
-                    ) from None
+                    raise _locked(path.with_suffix(""), timeout) from None
                 time.sleep(_PAUSE)
         yield
+
+
+def _locked(path: Path, timeout: float) -> InputError:
+    return InputError(
+        f"{path} is locked by another program for more than {timeout:g} s: close it and try again; nothing was written."
+    )
 
 
 def refuse_stranger(db: Database, path: Path) -> None:
