@@ -163,7 +163,8 @@ def _log(run: Run) -> str:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 6000))
         lines = file.read().decode(errors="replace").splitlines()[-14:]
-    return f'<details open><summary>Log</summary><div class="trn-log" tabindex="0"><pre>{html.escape(chr(10).join(lines))}</pre></div></details>'
+    tail = html.escape("\n".join(lines))
+    return f'<details open><summary>Log</summary><div class="trn-log" tabindex="0"><pre>{tail}</pre></div></details>'
 
 
 def report_page(report: dict[str, Any]) -> str:
