@@ -13,7 +13,7 @@ from annotation.snapshots import Choice, count_triplets, freeze_labels
 from annotation.store import Store, default_path
 from freeavatar.errors import InputError, WeightsError
 from freeavatar.models.library import add_bundle
-from freeavatar.ui import admin, train, train_view
+from freeavatar.ui import admin, train, train_panel, train_view
 from tests.bundles import make_bundle
 from tests.jobs import PLAN, make_job
 from tests.labels import WEIGHTS, add_annotators, make_desk, make_store
@@ -141,14 +141,14 @@ def test_too_few_answers_show_no_number():
 def test_the_study_between_two_bundles_is_asked_once(store, tmp_path, short_clip):
     run = prepare_run(new_folder(), make_job(tmp_path))
     with pytest.raises(InputError, match="animated no clip"):
-        train.add_study(store, run)
+        train_panel.add_study(store, run)
     (run.folder / "compare").mkdir()
     for name in ("actor", "before", "after"):
         (run.folder / "compare" / f"{name}.mp4").write_bytes(short_clip.read_bytes())
     clips = {name: f"{name}.mp4" for name in ("actor", "before", "after", "both")}
     (run.folder / "report.json").write_text(json.dumps({"before": "aaa", "after": "bbb", "clip": clips}))
-    assert "are asked now" in train.add_study(store, run)
-    assert "already" in train.add_study(store, run)
+    assert "are asked now" in train_panel.add_study(store, run)
+    assert "already" in train_panel.add_study(store, run)
     (row,) = store.rows("select method_0, method_1 from comparisons")
     assert row == {"method_0": "bundle aaa", "method_1": "bundle bbb"}
 
@@ -161,7 +161,7 @@ def test_the_library_shows_which_bundle_is_in_use(tmp_path):
 
 def test_handlers_refuse_who_gave_no_password(monkeypatch):
     with pytest.raises(gr.Error, match="password first"):
-        train._guarded(False)
+        train_panel.guard(False)
     monkeypatch.setenv(admin.PASSWORD, "secret")
     with pytest.raises(gr.Error, match="not the password"):
         monkeypatch.setattr(admin, "_WRONG_PAUSE", 0)

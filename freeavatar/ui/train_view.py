@@ -13,7 +13,7 @@ _STEPS = {"rehearsal": "Rehearsal faces", "encoder": "Training", "compare": "Com
 _WORDS = {
     "starting": "Starting", "running": "Running", "stopped": "Stopped", "failed": "Failed", "finished": "Finished",
 }  # fmt: skip
-_WIDTH, _HEIGHT = 560, 170
+_WIDTH, _HEIGHT = 420, 170
 _LOSSES = ("listed_triplets", "rig_triplets", "emotion_triplets", "rig", "silver", "emotion", "distillation")
 _ROWS = {
     "held_out": "held-out answers",
@@ -145,13 +145,14 @@ def chart(
     ends = f'<text x="44" y="{_HEIGHT - 6}">0</text><text x="{_WIDTH - 12}" y="{_HEIGHT - 6}" text-anchor="end">'
     around = [place(step, top) for step, _, top in band] + [place(step, base) for step, base, _ in reversed(band)]
     shade = f'<polygon points="{" ".join(around)}"/>' if band else ""
-    dots = "".join('<circle cx="{}" cy="{}" r="3"/>'.format(*place(*p).split(",")) for p in points) if band else ""
+    bars = "".join(f'<path class="bar" d="M{place(x, base)} L{place(x, top)}"/>' for x, base, top in band)
+    dots = "".join('<circle cx="{}" cy="{}" r="3.5"/>'.format(*place(*p).split(",")) for p in points) if band else ""
     dashed = f'<polyline class="dashed" points="{" ".join(place(*p) for p in other)}"/>' if other else ""
     last = f"{points[-1][1]:.{max(digits, 1)}f}" if points else ""
     return (
         f'<figure><figcaption>{title}</figcaption><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
         f'aria-label="{html.escape(title)}, now {last}">{grid}{ends}{steps} steps</text>{shade}{dashed}'
-        f'<polyline points="{" ".join(place(*p) for p in points)}"/>{dots}</svg></figure>'
+        f'<polyline points="{" ".join(place(*p) for p in points)}"/>{bars}{dots}</svg></figure>'
     )
 
 
@@ -162,7 +163,8 @@ def _log(run: Run) -> str:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 6000))
         lines = file.read().decode(errors="replace").splitlines()[-14:]
-    return f'<details open><summary>Log</summary><pre tabindex="0">{html.escape(chr(10).join(lines))}</pre></details>'
+    tail = html.escape("\n".join(lines))
+    return f'<details open><summary>Log</summary><div class="trn-log" tabindex="0"><pre>{tail}</pre></div></details>'
 
 
 def report_page(report: dict[str, Any]) -> str:
