@@ -322,6 +322,8 @@ def test_a_range_beyond_the_end_says_how_long_the_video_is(tmp_path):
     path = write_video(tmp_path / "a.mp4")
     with pytest.raises(VideoError, match=r"shows no frame from second 5 on: it ends at 0\.7 s"):
         VideoReader(path, start=5)
+    with pytest.raises(VideoError, match="choose a range within it"):
+        VideoReader(path, start=1e300)
 
 
 def test_frames_beyond_4k_are_scaled_down(tmp_path):
