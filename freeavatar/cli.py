@@ -147,11 +147,8 @@ def _add_animate(parser: argparse.ArgumentParser) -> None:
 def _animate(args: argparse.Namespace) -> None:
     from freeavatar.models import open_bundle
     from freeavatar.pipeline import AnimateOptions, Regions, animate, load_profile
-<<<<<<< HEAD
     from freeavatar.pipeline.device import choose_device
-=======
     from freeavatar.pipeline.player import check_has_neutral
->>>>>>> animate2a
 
     options = AnimateOptions(
         smoothing=args.smoothing, calibration=load_profile(args.profile) if args.profile else args.calibration,
@@ -159,12 +156,9 @@ def _animate(args: argparse.Namespace) -> None:
         face=args.face, crop=args.crop, start=args.start, end=args.end, has_audio=not args.no_audio,
         device=args.device,
     )  # fmt: skip
-<<<<<<< HEAD
     bundle = open_bundle(args.weights, device=choose_device(args.device)) if args.weights else None
-=======
     if args.save_profile is not None:
         check_has_neutral(options)
->>>>>>> animate2a
     with _Bar() as bar:
         report = animate(args.input, args.avatar, out=args.out, options=options, bundle=bundle, on_progress=bar.update)
     for path in report.paths:

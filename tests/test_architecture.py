@@ -15,12 +15,8 @@ ALLOWED = {
     "render": {"avatars", "render"},
     "export": {"avatars", "export"},
     "pipeline": {"video", "faces", "models", "avatars", "render", "export", "pipeline"},
-<<<<<<< HEAD
     "explore": {"video", "faces", "models", "avatars", "render", "pipeline", "paths", "explore"},
-    "ui": {"avatars", "faces", "paths", "pipeline", "runs", "video", "explore", "ui"},
-=======
-    "ui": {"avatars", "models", "paths", "pipeline", "video", "ui"},
->>>>>>> train8
+    "ui": {"avatars", "faces", "models", "paths", "pipeline", "runs", "video", "explore", "ui"},
 }
 """What each package may use of freeavatar, besides what all may."""
 

@@ -15,11 +15,7 @@ TARGETS = re.findall(r"^make (\w+)", (ROOT / "README.md").read_text(), re.MULTIL
 
 
 def test_readme_shows_every_command():
-<<<<<<< HEAD
-    assert {command.split()[0] for command in COMMANDS} == {"animate", "avatars", "embed", "people"}
-=======
-    assert {command.split()[0] for command in COMMANDS} == {"animate", "avatars", "embed", "models"}
->>>>>>> train8
+    assert {command.split()[0] for command in COMMANDS} == {"animate", "avatars", "embed", "models", "people"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -15,8 +15,7 @@ from freeavatar.faces import CROP_SIZE
 from freeavatar.models import DEFAULT_WEIGHTS, Bundle, Encoder, load_bundle, load_encoder
 from freeavatar.paths import home
 from freeavatar.pipeline.animation import perform, retarget
-from freeavatar.pipeline.options import AnimateOptions
-from freeavatar.pipeline.sources import FOLDER_RATE, Source
+from freeavatar.pipeline.sources import FOLDER_RATE
 from freeavatar.pipeline.tracking import BATCH, Track, encode_crops
 from freeavatar.render import Look, Renderer
 from freeavatar.rig import Performance

@@ -9,12 +9,8 @@ import numpy as np
 from freeavatar.avatars import Avatar, avatar_path, load_avatar
 from freeavatar.errors import InputError
 from freeavatar.faces import crop_face
-<<<<<<< HEAD
 from freeavatar.models import Bundle, open_bundle
-=======
-from freeavatar.models import Bundle, load_bundle
 from freeavatar.pipeline import motion
->>>>>>> animate2a
 from freeavatar.pipeline.animation import decode, retarget
 from freeavatar.pipeline.device import choose_device
 from freeavatar.pipeline.editing import around, edit

@@ -48,7 +48,7 @@ class Moving:
         return {"job": self._jobs.start("work", steps())}
 
     def clip(self, request: Reply) -> Reply:
-        """The paths of a clip on a map, and how far avatars are from the actor along time; or ``elsewhere``: why not.""" 
+        """The paths of a clip on a map, and how far avatars are from the actor; or ``elsewhere``: why not."""
         pool, clip = self._shelf.pool(request), str(request.get("clip"))
         try:
             path = self._clips.load(clip, pool.weights)

@@ -170,11 +170,7 @@ def _config(
     pairs = dict(item.partition("=")[::2] for item in (cluster or "").split())
     if not all(pairs.values()):
         raise InputError(f"{cluster!r} is no list of settings: write name=value, with spaces between.")
-<<<<<<< HEAD
-    faces = Path(original).expanduser() if original and original.strip() else None
-=======
     faces = Path(original.strip()).expanduser() if original and original.strip() else None
->>>>>>> train8
     if faces is not None and not (faces / "labels.csv").is_file():
         raise InputError(f"{faces} holds no labels.csv: give a folder with images.zip and labels.csv, or nothing.")
     return JobConfig(
