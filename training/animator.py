@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from freeavatar.avatars import load_avatar
 from freeavatar.models import Appearance, Encoder, Identities, NeuralRenderer, RigDecoder, to_luma
+from freeavatar.pipeline.face_view import FaceView
 from freeavatar.render import Look, Renderer
-from freeavatar.render.face_view import FaceView
 from freeavatar.rig import ARKIT, mirrored
 from training.batches import Batch
 from training.losses import distillation_loss, picture_loss, rig_loss

@@ -7,9 +7,9 @@
 
 Writes ``crops.npy`` (N, 144, 144) uint8 luma, ``rigs.npy`` (N, 52) float32, ``avatars.json`` (name of the avatar
 of each crop) and ``expressions.npy`` (N,) int32: crops of one number show the same rig. ``--repeats`` puts every
-rig on several avatars and ``--sides`` adds its mirror image and its symmetric form, for comparisons that tell
-left from right. ``--is-reenactment`` renders the silver rigs of the labelled faces themselves, whose files
-``files.json`` then names.
+rig on several avatars; with ``--sides`` rigs are one-sided and come with their mirror images and symmetric forms, for
+comparisons that tell left from right. ``--is-reenactment`` renders the silver rigs of the labelled faces themselves,
+whose files ``files.json`` then names.
 """
 
 import json
@@ -32,7 +32,7 @@ from freeavatar.render import Camera, Look, Renderer
 from freeavatar.render.renderer import Color, head_matrix
 from freeavatar.rig import ARKIT, mirrored
 from training.faces_data import read_rows, read_silver_labels
-from training.sampling import RigSampler, draw_head, draw_lighting, symmetric
+from training.sampling import RigSampler, draw_head, draw_lighting, one_sided, symmetric
 
 FRAME = 512
 """Side of the loose pictures the crops are cut from, in pixels."""
@@ -60,7 +60,7 @@ class RenderConfig:
     repeats: int = 1
     """Avatars that show each rig."""
     sides: bool = False
-    """Of every three rigs the second is the mirror image of the first and the third its symmetric form."""
+    """Rigs come in threes: one with shapes on one side alone, its mirror image, and its symmetric form."""
     is_reenactment: bool = False
     """Render the silver rigs of the train split themselves, of ``count`` faces drawn at random or of all."""
 
@@ -160,7 +160,8 @@ class Casting:
         """Rig ``(52,)`` of an expression."""
         draw, side = divmod(expression, 3) if self._has_sides else (expression, 0)
         if draw not in self._drawn:
-            self._drawn[draw] = self._sampler.draw(self._rng)
+            rig = self._sampler.draw(self._rng)
+            self._drawn[draw] = one_sided(rig, self._rng) if self._has_sides else rig
         rig = self._drawn[draw]
         return (rig, rig[mirrored(ARKIT)], symmetric(rig))[side]
 

@@ -103,6 +103,15 @@ class RigSampler:
         return rig
 
 
+def one_sided(rig: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A rig ``(52,)`` weakened and made symmetric, with one or two shapes on its left side alone."""
+    rig = symmetric(rig) * rng.uniform(0, 0.6)
+    for pair in rng.choice(len(_SIDED), rng.integers(1, 3), replace=False):
+        left, right = _SIDED[pair]
+        rig[left], rig[right] = rng.uniform(0.5, 1), 0
+    return rig.astype(np.float32)
+
+
 def symmetric(rig: np.ndarray) -> np.ndarray:
     """A rig ``(52,)`` with the stronger side's weights on both sides; the jaw and the mouth in the middle."""
     rig = rig.copy()

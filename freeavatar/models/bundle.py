@@ -184,7 +184,7 @@ def _read_state(path: Path) -> dict[str, Tensor]:
         return {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
     except Exception as error:
         detail = str(error).splitlines()[-1].strip()
-        raise WeightsError(f"{path} is damaged ({detail}): take the whole bundle again.") from error
+        raise WeightsError(f"{path} is damaged ({detail}): take all files from one bundle.") from error
 
 
 def _load_part(module: nn.Module, path: Path, device: torch.device | str) -> None:

@@ -4,8 +4,8 @@ import torch
 
 from freeavatar.avatars import Avatar
 from freeavatar.models import PORTRAIT_SIZE, Bundle, Identity
+from freeavatar.pipeline.face_view import FaceView
 from freeavatar.render import Renderer
-from freeavatar.render.face_view import FaceView
 
 
 def identity_of(avatar: Avatar, bundle: Bundle) -> Identity:
