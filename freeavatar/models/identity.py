@@ -3,11 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from freeavatar.files import replacing
 from freeavatar.rig import ARKIT
 
 PORTRAIT_SIZE = 112
@@ -104,3 +108,38 @@ class Identity(nn.Module):
 
 Identities = Mapping[str, Identity]
 """Those of avatars by name."""
+
+
+def save_identity(path: Path, identity: Identity, bundle: str) -> None:
+    """Keep an identity that was learned for an avatar of the user's.
+
+    Args:
+        path: the ``.safetensors`` to write.
+        identity: to be kept.
+        bundle: id of the bundle it belongs to.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    state = {name: values.detach().cpu().contiguous() for name, values in identity.state_dict().items()}
+    with replacing(path) as temporary:
+        save_file(state, temporary, metadata={"bundle": bundle, "controls": "\n".join(identity.names)})
+
+
+def load_identity(path: Path, controls: Sequence[str], bundle: str) -> Identity | None:
+    """What :func:`save_identity` kept; None if there is none for this bundle and these controls."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            told = file.metadata() or {}
+            if told.get("bundle") != bundle or told.get("controls") != "\n".join(controls):
+                return None
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dictionary
+    except (SafetensorError, OSError):
+        return None
+    identity = Identity(
+        controls, torch.zeros(len(controls), len(ARKIT)), code_size=len(state["code"]), pose_size=len(state["pose"])
+    )
+    identity.load_state_dict(state)
+    return identity.requires_grad_(False)

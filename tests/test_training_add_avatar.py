@@ -1,0 +1,70 @@
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from freeavatar.avatars import load_avatar
+from freeavatar.errors import WeightsError
+from freeavatar.models import (
+    Bundle,
+    DecoderConfig,
+    Encoder,
+    EncoderConfig,
+    Identity,
+    NeuralRenderer,
+    NeuralRendererConfig,
+    RigDecoder,
+    load_bundle,
+    save_bundle,
+)
+from freeavatar.models.identity import load_identity, save_identity
+from freeavatar.pipeline.identities import identity_of
+from freeavatar.rig import ARKIT
+from training.add_avatar import AddConfig, teach
+
+CHEAP = {"steps": 4, "pictures": 16, "faces": 16, "batch": 4}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    renderer = NeuralRenderer(NeuralRendererConfig(hidden_size=24, plan_size=4))
+    torch.nn.init.normal_(renderer.out.weight, std=0.05)
+    decoder = RigDecoder(DecoderConfig(16, hidden_size=24))
+    torch.nn.init.normal_(decoder.film.weight, std=0.1)
+    encoder = Encoder(EncoderConfig(image_size=112, feature_size=16))
+    return save_bundle(tmp_path_factory.mktemp("bundle"), Bundle(encoder, decoder, {}, renderer))
+
+
+def test_a_new_character_is_taught_and_the_others_stay_as_they_are(bundle, tmp_path, caplog):
+    shutil.copy(load_avatar("pip").path, tmp_path / "robin.glb")
+    before = identity_of(load_avatar("ines"), load_bundle(bundle)).code
+    with caplog.at_level("INFO"):
+        path = teach(AddConfig(str(tmp_path / "robin.glb"), bundle=str(bundle), **CHEAP))
+    told = [record.message for record in caplog.records if record.message.startswith("robin")]
+    assert "zero-shot" in told[0] and "learned" in told[-1]
+    loaded, robin = load_bundle(bundle), load_avatar("robin")
+    assert path.parent == robin.path.parent
+    learned = identity_of(robin, loaded)
+    assert (learned.drive - torch.from_numpy(robin.drive)).abs().max() > 0
+    assert learned.code.abs().sum() > 0
+    torch.testing.assert_close(identity_of(load_avatar("ines"), loaded).code, before, rtol=0, atol=0)
+
+
+def test_what_was_learned_belongs_to_one_bundle_and_one_set_of_controls(tmp_path):
+    identity, path = Identity(("grin",), torch.rand(1, len(ARKIT))), tmp_path / "x.identity.safetensors"
+    assert load_identity(path, ("grin",), "abc") is None
+    save_identity(path, identity, "abc")
+    found = load_identity(path, ("grin",), "abc")
+    assert found is not None and torch.equal(found.drive, identity.drive)
+    assert load_identity(path, ("grin",), "other") is None and load_identity(path, ("wink",), "abc") is None
+    path.write_bytes(b"nothing")
+    assert load_identity(path, ("grin",), "abc") is None
+
+
+def test_a_bundle_without_a_neural_renderer_cannot_be_taught(tmp_path):
+    bundle = Bundle(Encoder(EncoderConfig(image_size=32, feature_size=16)), RigDecoder(DecoderConfig(16)))
+    folder = save_bundle(tmp_path / "plain", bundle)
+    with pytest.raises(WeightsError, match="no neural renderer"):
+        teach(AddConfig("ines", bundle=str(folder), **CHEAP))
