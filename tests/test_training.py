@@ -267,7 +267,9 @@ def test_every_parameter_gets_a_gradient(encoder, renders, faces, listed, teache
     losses, model = losses_of(config)
     assert set(losses) == {name.name for name in fields(LossConfig)} - {"embedding_share"}
     torch.stack(list(losses.values())).sum().backward()
-    assert not [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    trained = {n: p.grad for n, p in model.named_parameters() if p.requires_grad}
+    assert not [n for n, grad in trained.items() if grad is None or not grad.abs().sum() > 0]
+    assert {n for n, _ in model.named_parameters()} - set(trained) == {"decoder.film.weight"}
 
 
 def test_a_weight_of_0_turns_a_loss_off_and_missing_sources_give_none(renders, faces, tmp_path):

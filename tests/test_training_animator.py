@@ -104,9 +104,13 @@ def parts(bundle, material, tmp_path):
         fresh = RigDecoder(bundle.decoder.config)
         fresh.load_state_dict(bundle.decoder.state_dict())
         known = {name: _copy(identity) for name, identity in bundle.identities.items()}
-        student = Student(fresh, known, expressions.labels.std(0), codes=judge.appearance.code, is_code_learned=False)
+        student = Student(fresh, known, codes=judge.appearance.code, is_code_learned=False)
         declared = {"pip": bundle.identities["pip"].drive.detach().clone()}
-        return student, AnimatorObjective(judge, losses, expressions.rigs.std(0), declared, 6), expressions.draw(0, 0)
+        return (
+            student,
+            AnimatorObjective(judge, losses, expressions.deviations(device), declared, 6),
+            expressions.draw(0, 0),
+        )
 
     return build
 

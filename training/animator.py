@@ -51,21 +51,18 @@ class AnimatorLosses:
 class Student(nn.Module):
     """What is trained: the decoder, what drives the controls that are not ARKit's, and the labels' scale."""
 
-    def __init__(
-        self, decoder: RigDecoder, identities: Identities, deviation: Tensor, *, codes: Tensor, is_code_learned: bool
-    ) -> None:
+    def __init__(self, decoder: RigDecoder, identities: Identities, *, codes: Tensor, is_code_learned: bool) -> None:
         """Put it together.
 
         Args:
             decoder: to be trained.
             identities: of the avatars that are known by name.
-            deviation: of the silver labels, ``(52,)``.
             codes: identity codes of all avatars, ``(A, code_size)``.
             is_code_learned: give every avatar a code of its own in place of the identity encoder's: one-hot
                 identities behind a linear map.
         """
         super().__init__()
-        self.decoder, self.silver = decoder.requires_grad_(True), SilverLoss(deviation)
+        self.decoder, self.silver = decoder.requires_grad_(True), SilverLoss()
         self.identities = nn.ModuleDict(identities)
         for identity in identities.values():
             identity.requires_grad_(False)
@@ -134,21 +131,26 @@ class AnimatorObjective:
     """The sum of the losses of a batch of :class:`training.expressions.Expressions`."""
 
     def __init__(
-        self, judge: Judge, losses: AnimatorLosses, deviation: Tensor, declared: dict[str, Tensor], perceived: int
+        self,
+        judge: Judge,
+        losses: AnimatorLosses,
+        deviations: tuple[Tensor, Tensor],
+        declared: dict[str, Tensor],
+        perceived: int,
     ) -> None:
         """Remember what does not change.
 
         Args:
             judge: draws and looks.
             losses: their weights.
-            deviation: of the rigs of renders, ``(52,)``.
+            deviations: of the rigs of renders, and of the silver labels, ``(52,)`` each.
             declared: what drives the avatars' controls, as their files say, ``(K, 52)`` each.
             perceived: rows of real faces, and of renders, that are drawn and looked at.
         """
         self._judge, self._losses, self._declared, self._perceived = judge, losses, declared, perceived
-        self._deviation = deviation.clamp_min(0.08)
-        self._all = torch.ones_like(deviation)
-        self._mirror = torch.tensor(mirrored(ARKIT), device=deviation.device)
+        self._deviation, self._silver_deviation = deviations[0].clamp_min(0.08), deviations[1]
+        self._all = torch.ones_like(self._deviation)
+        self._mirror = torch.tensor(mirrored(ARKIT), device=self._deviation.device)
 
     def __call__(self, model: Any, batch: Batch) -> dict[str, Tensor]:
         """Weighted losses."""
@@ -159,7 +161,7 @@ class AnimatorObjective:
         if weights.rig:
             found["rig"] = rig_loss(rendered, batch["rigs"], self._deviation, self._all, is_exact=True)
         if weights.silver:
-            found["silver"] = model.silver(real, batch["labels"])
+            found["silver"] = model.silver(real, batch["labels"], self._silver_deviation)
         if weights.symmetry:
             other = model.decoder.unbounded(batch["mirrored"], model.codes[batch["avatars"]])
             apart = (other[:, self._mirror] - real) / self._deviation

@@ -82,6 +82,10 @@ class Expressions:
         """Images of all sources."""
         return len(self._real) + len(self._rendered)
 
+    def deviations(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Standard deviation of each channel, ``(52,)``: of the renders' rigs, and of the silver labels."""
+        return self.rigs.std(0).to(device), self.labels.std(0).to(device)
+
     def _index(self, step: int, part: int) -> tuple[np.random.Generator, np.ndarray, np.ndarray]:
         rng = np.random.default_rng((self._seed, 6, step, part))
         return rng, rng.integers(len(self._real), size=self._half), rng.integers(len(self._rendered), size=self._half)

@@ -31,14 +31,13 @@ from freeavatar.errors import WeightsError
 from freeavatar.models.bundle import Bundle, load_bundle, save_bundle
 from freeavatar.models.decoder import DecoderConfig, RigDecoder
 from freeavatar.models.encoder import Encoder, EncoderConfig
-from freeavatar.rig import ARKIT
 from training.batches import Batch
 from training.engine import enter, run
-from training.faces_data import DEAD, FAINT, ONE_SIDED
 from training.losses import MARGINS, distillation_loss, emotion_loss, rig_loss, triplet_loss
 from training.mixture import Mixture, MixtureConfig
 from training.optimizer import parameter_groups
 from training.pretrained import load_backbone, load_imagenet
+from training.silver import SilverLoss
 from training.stage import EngineConfig, Stage, device_of
 from training.validation import HeldOutTriplets, Validation
 
@@ -111,8 +110,9 @@ class Trainee(nn.Module):
         size = config.encoder.feature_size
         self.encoder = Encoder(config.encoder)
         self.decoder = RigDecoder(DecoderConfig(size))
-        self.silver_scale = nn.Parameter(torch.zeros(len(ARKIT)))
-        self.silver_shift = nn.Parameter(torch.zeros(len(ARKIT)))
+        # Nobody in particular is driven here: identity codes are injected in the third stage.
+        self.decoder.film.weight.requires_grad_(False)
+        self.silver = SilverLoss()
         self.emotion = nn.Linear(size, emotions) if emotions else None
         self.imitate = nn.Linear(size, teacher.encoder.config.feature_size) if teacher else None
         if self.imitate is not None and config.start == config.teacher:
@@ -134,10 +134,6 @@ class Trainee(nn.Module):
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
         return self
-
-    def to_silver(self, rigs: Tensor) -> Tensor:
-        """Rig weights to the silver labels' scale."""
-        return rigs * self.silver_scale.exp() + self.silver_shift
 
     def _start(self, config: TrainConfig) -> None:
         backbone: Any = self.encoder.backbone
@@ -167,13 +163,8 @@ class Objective:
         self._weights, self._teacher = config.losses, teacher
         self._real, self._rendered, _ = mixture.counts
         self._rendered_std = mixture.rendered_std.clamp_min(0.08).to(device)
-        self._silver_std = mixture.silver_std.clamp_min(0.05).to(device)
-        self._pair = torch.arange(len(ARKIT), device=device)
-        for name in ONE_SIDED:
-            left, right = ARKIT.index(name + "Left"), ARKIT.index(name + "Right")
-            self._pair[left], self._pair[right] = right, left
-        self._alive = torch.tensor([0.0 if n in DEAD else 0.1 if n in FAINT else 1.0 for n in ARKIT], device=device)
-        self._all = torch.ones_like(self._alive)
+        self._silver_std = mixture.silver_std.to(device)
+        self._all = torch.ones_like(self._silver_std)
         has_emotions, has_rigs, has_lists = bool(mixture.classes), any(mixture.counts[:2]), bool(mixture.counts[2])
         sources = {"emotion_triplets": has_emotions, "rig_triplets": has_rigs, "listed_triplets": has_lists}
         self._absent = {name for name, has_source in sources.items() if not has_source}
@@ -204,12 +195,8 @@ class Objective:
         if self._rendered:
             losses["rig"] = rig_loss(found[real:], true[real:], self._rendered_std, self._all, is_exact=True)
         if real:
-            silver, labels = self._mean_brows(model.to_silver(found[:real])), self._mean_brows(true[:real])
-            losses["silver"] = rig_loss(silver, labels, self._silver_std, self._alive, is_exact=False)
+            losses["silver"] = model.silver(found[:real], true[:real], self._silver_std)
         return losses
-
-    def _mean_brows(self, rigs: Tensor) -> Tensor:
-        return (rigs + rigs[:, self._pair]) / 2
 
     def _taught(self, views: Tensor) -> tuple[Tensor, Tensor]:
         """The teacher's feature and embedding of the same views."""

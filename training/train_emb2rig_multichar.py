@@ -147,14 +147,14 @@ def train(config: AnimatorConfig, **more: Any) -> Path:
     if config.is_fresh:
         decoder = type(decoder)(decoder.config).to(device)
     student = Student(
-        decoder, identities_of(drawn, portraits, named, codes), expressions.labels.std(0), codes=codes,
+        decoder, identities_of(drawn, portraits, named, codes), codes=codes,
         is_code_learned=config.identity == "learned",
     ).to(device)  # fmt: skip
     declared = {
         name: torch.from_numpy(load_avatar(name).drive).to(device)
         for name in named if not student.identities[name].is_arkit
     }  # fmt: skip
-    objective = AnimatorObjective(judge, config.losses, expressions.rigs.std(0).to(device), declared, config.perceived)
+    objective = AnimatorObjective(judge, config.losses, expressions.deviations(device), declared, config.perceived)
 
     def export(model: Any, info: dict[str, Any]) -> None:
         identities = dict(model.identities.items())
