@@ -76,7 +76,9 @@ def _train(folder: Path, config: JobConfig) -> list[str]:
         "triplets": config.train, "triplet-images": config.images, "renders": rehearsal_folder(plan.rehearsal),
         "steps": plan.steps, "batch": plan.batch // config.processes, "parts": config.processes, "rate": plan.rate,
         "log-every": max(1, plan.steps // 100), "report-every": max(1, plan.steps // plan.reports),
-        "save-minutes": 1, "listed-share": 2, "distillation": 2, "embedding-share": 0.1, "rig-triplets": 0.3,
+        "save-minutes": 1, "backbone-rate": plan.backbone_rate, "feature-rate": 0.01, "decoder-rate": 0.01,
+        "listed-share": 3,
+        "distillation": 2, "embedding-share": 0,
         **{name.replace("_", "-"): value for name, value in settings["encoder"].items()},
     }  # fmt: skip
     if config.held_out is not None:
