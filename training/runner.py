@@ -91,7 +91,8 @@ def _train(folder: Path, config: JobConfig) -> list[str]:
     command += [text for name, value in options.items() for text in (f"--{name}", str(value))]
     if config.processes == 1:
         return [sys.executable, "-m", *command]
-    torchrun = ["torch.distributed.run", "--standalone", f"--nproc_per_node={config.processes}", "-m"]
+    # Behind the dashes torchrun leaves options alone; it would take --start for one of its own.
+    torchrun = ["torch.distributed.run", "--standalone", f"--nproc_per_node={config.processes}", "-m", "--"]
     return [sys.executable, "-m", *torchrun, *command]
 
 
