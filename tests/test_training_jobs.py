@@ -8,6 +8,7 @@ import time
 from collections import namedtuple
 
 import pytest
+from torch.distributed.run import get_args_parser
 
 from annotation.forgetting import _models_trained_on
 from freeavatar.errors import InputError, WeightsError
@@ -153,6 +154,8 @@ def test_several_processes_share_a_batch_by_torchrun(prepared):
     two = jobs.replace(prepared.config, processes=2)
     command = next(step.command for step in steps_of(prepared.folder, two) if step.name == "encoder")
     assert "torch.distributed.run" in command and "--nproc_per_node=2" in command
+    told = get_args_parser().parse_args(command[command.index("torch.distributed.run") + 1 :])
+    assert told.training_script == "training.train" and "--start" in told.training_script_args
     assert command[command.index("--batch") + 1] == "6" and command[command.index("--parts") + 1] == "2"
 
 

@@ -208,7 +208,12 @@ def _told(pair: Pair) -> dict[str, Any]:
 
 def main(config: CompareConfig) -> None:
     """Print the figures."""
-    print(json.dumps(compare(config), indent=1))
+    report = compare(config)
+    for name in ("held_out", "held_out_new", "validation"):
+        if name in report:
+            found = report[name]
+            print(f"{name}: {found['before']['value']:.3f} -> {found['after']['value']:.3f}, {found['verdict']}")
+    print(f"rig: {report['rig']['before']:.3f} -> {report['rig']['after']:.3f}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def estimate_minutes(config: JobConfig) -> float:
     """
     plan = config.amount
     images = plan.batch // config.processes
-    seconds = plan.steps * seconds_per_image(Path(config.base)) * images * 1.15
+    seconds = plan.steps * seconds_per_image(Path(config.base), plan.backbone_rate == 0) * images * 1.15
     if not rehearsal_folder(plan.rehearsal).exists():
         seconds += _PER_RENDER * (plan.rehearsal + plan.validation)
     if plan.has_clip:
@@ -32,9 +32,10 @@ def estimate_minutes(config: JobConfig) -> float:
 
 
 @lru_cache(maxsize=8)
-def seconds_per_image(base: Path) -> float:
-    """Seconds to learn from one image: forward, backward, and the teacher's forward."""
+def seconds_per_image(base: Path, is_frozen: bool) -> float:
+    """Seconds to learn from one image: forward, backward (not through a frozen backbone), the teacher's forward."""
     encoder = open_bundle(base).encoder.requires_grad_(True)
+    encoder.backbone.requires_grad_(not is_frozen)
     size = encoder.config.image_size
     views = torch.rand(12, 1, size, size)
     times = []

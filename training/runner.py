@@ -76,7 +76,9 @@ def _train(folder: Path, config: JobConfig) -> list[str]:
         "triplets": config.train, "triplet-images": config.images, "renders": rehearsal_folder(plan.rehearsal),
         "steps": plan.steps, "batch": plan.batch // config.processes, "parts": config.processes, "rate": plan.rate,
         "log-every": max(1, plan.steps // 100), "report-every": max(1, plan.steps // plan.reports),
-        "save-minutes": 1, "listed-share": 2, "distillation": 2, "embedding-share": 0.1, "rig-triplets": 0.3,
+        "save-minutes": 1, "backbone-rate": plan.backbone_rate, "feature-rate": 0.01, "decoder-rate": 0.01,
+        "listed-share": 3,
+        "distillation": 2, "embedding-share": 0,
         **{name.replace("_", "-"): value for name, value in settings["encoder"].items()},
     }  # fmt: skip
     if config.held_out is not None:
@@ -89,7 +91,8 @@ def _train(folder: Path, config: JobConfig) -> list[str]:
     command += [text for name, value in options.items() for text in (f"--{name}", str(value))]
     if config.processes == 1:
         return [sys.executable, "-m", *command]
-    torchrun = ["torch.distributed.run", "--standalone", f"--nproc_per_node={config.processes}", "-m"]
+    # Behind the dashes torchrun leaves options alone; it would take --start for one of its own.
+    torchrun = ["torch.distributed.run", "--standalone", f"--nproc_per_node={config.processes}", "-m", "--"]
     return [sys.executable, "-m", *torchrun, *command]
 
 

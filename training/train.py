@@ -67,6 +67,20 @@ class LossConfig:
 
 
 @dataclass(frozen=True)
+class PartRates:
+    """Factors on the learning rate of the parts of the model; 0 freezes one."""
+
+    backbone_rate: float = 1.0
+    feature_rate: float = 1.0
+    """The map from the backbone to the feature."""
+    decoder_rate: float = 1.0
+
+    def __post_init__(self) -> None:
+        if min(self.backbone_rate, self.feature_rate, self.decoder_rate) < 0:
+            raise ValueError(f"rates are {self}, expected factors of 0 or more")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """What to train, on what, and for how long."""
 
@@ -74,6 +88,7 @@ class TrainConfig:
     data: MixtureConfig
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     losses: LossConfig = field(default_factory=LossConfig)
+    rates: PartRates = field(default_factory=PartRates)
     start: Path | None = None
     """Weights to start from: a bundle, a run of training.pretrain, or a ViT's public checkpoint."""
     is_pretrained: bool = True
@@ -120,6 +135,16 @@ class Trainee(nn.Module):
             nn.init.zeros_(self.imitate.bias)
         self._is_norm_frozen = config.is_norm_frozen
         self._start(config)
+        for part, rate in self.parts(config.rates):
+            part.requires_grad_(rate > 0)
+
+    def parts(self, rates: PartRates) -> list[tuple[nn.Module, float]]:
+        """The parts whose learning rate has a factor, with it; all others have 1."""
+        return [
+            (self.encoder.backbone, rates.backbone_rate),
+            (self.encoder.project, rates.feature_rate),
+            (self.decoder, rates.decoder_rate),
+        ]
 
     def forward(self, views: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
         """Features ``(B, F)``, embeddings ``(B, 16)``, and unbounded rigs ``(count, 52)`` of the first views."""
@@ -217,13 +242,19 @@ def export_bundle(config: TrainConfig, model: Any, info: dict[str, Any]) -> None
 
 def groups_of(config: TrainConfig, model: Any) -> list[dict[str, Any]]:
     """Parameter groups; in a ViT the rate falls from block to block downwards."""
-    decay = config.engine.weight_decay
-    if not config.encoder.is_vit:
-        return parameter_groups(model, decay)
-    backbone = model.encoder.backbone
-    own = {id(p) for p in backbone.parameters()}
-    rest = nn.ParameterList(p for p in model.parameters() if id(p) not in own)
-    return param_groups_layer_decay(backbone, decay, layer_decay=config.layer_decay) + parameter_groups(rest, decay)
+    decay, groups = config.engine.weight_decay, []
+    parts = model.parts(config.rates)
+    for part, rate in parts:
+        is_layered = part is model.encoder.backbone and config.encoder.is_vit
+        own = (
+            param_groups_layer_decay(part, decay, layer_decay=config.layer_decay)
+            if is_layered
+            else (parameter_groups(part, decay))
+        )
+        groups += [{**group, "lr_scale": rate * group.get("lr_scale", 1.0)} for group in own]
+    taken = {id(p) for part, _ in parts for p in part.parameters()}
+    rest = nn.ParameterList(p for p in model.parameters() if id(p) not in taken)
+    return [group for group in groups + parameter_groups(rest, decay) if group["params"]]
 
 
 def open_mixture(config: TrainConfig, **more: Any) -> Mixture:
