@@ -440,14 +440,14 @@ def test_two_bundles_lie_side_by_side(page):
 
 def test_a_reload_keeps_the_view(page):
     page.select_option("[data-colour]", "kind")
-    page.click("[data-dims='3']")
+    page.click("button[data-dims='3']")
     page.wait_for_function("document.querySelector('.exp-plot').data[0].type === 'scatter3d'")
     caption = page.locator(".exp-caption").inner_text()
     page.reload()
     show_map(page)
     page.wait_for_selector(f".exp-caption:has-text('{caption}')")
     page.wait_for_selector(".exp-clips .exp-worst img")
-    assert page.locator("[data-dims='3']").get_attribute("aria-pressed") == "true"
+    assert page.locator("button[data-dims='3']").get_attribute("aria-pressed") == "true"
     assert page.locator("[data-colour]").input_value() == "kind"
     assert page.locator("[data-other]").input_value() == "mine" and page.locator(".exp-plot:visible").count() == 2
     page.click("[data-drop]")
