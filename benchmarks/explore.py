@@ -39,6 +39,11 @@ _TURN = """async (seconds) => {
   }
   return count / (performance.now() - start) * 1000;
 }"""
+_PLACE = """() => {
+  const plot = document.querySelector('.exp-plot'), box = plot.getBoundingClientRect();
+  const { xaxis, yaxis } = plot._fullLayout, { x, y } = plot.data[0];
+  return [box.left + xaxis._offset + xaxis.l2p(x[0]), box.top + yaxis._offset + yaxis.l2p(y[0])];
+}"""
 _BARE = """<!doctype html><div id="bare" style="width:{width}px;height:560px"></div><script src="{script}"></script>
 <script>
 const n = {points}, draw = () => Float32Array.from({{ length: n }}, () => Math.random() - .5);
@@ -83,13 +88,13 @@ def measure(page: Page, url: str, points: int, seconds: float, out: Path) -> dic
     page.wait_for_selector(f".exp[data-drawn] figcaption:has-text('{points} faces')")
     figures["navigation to first paint, s"] = page.evaluate("performance.now() / 1000")
     page.screenshot(path=out / "flat.png")
-    box = page.locator(".exp-plot").first.bounding_box()
-    assert box is not None
+    x, y = page.evaluate(_PLACE)
     started = time.monotonic()
-    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.5)
+    page.mouse.move(x - 3, y)
+    page.mouse.move(x, y)
     page.wait_for_function("document.querySelector('.exp-hover div').style.backgroundImage.startsWith('url')")
     figures["mouse to face, s"] = time.monotonic() - started
-    page.click("[data-dims='3']")
+    page.click("button[data-dims='3']")
     page.wait_for_function("document.querySelector('.exp-plot').data[0].type === 'scatter3d'")
     figures["frames/s, 3-D"] = page.evaluate(_TURN, seconds)
     page.screenshot(path=out / "turned.png")

@@ -148,7 +148,7 @@ def test_identical_images_are_one_place_and_one_cluster(tmp_path):
     assert {n["distance"] for n in desk.looking.look(request | {"ref": "p:0"})["near"]} == {0.0}
 
 
-def test_a_bundle_without_a_decoder_draws_the_map_and_says_what_it_lacks(desk, user_home):
+def test_a_bundle_without_a_decoder_draws_map_and_path_and_says_what_it_lacks(desk, user_home, short_clip, tmp_path):
     half = user_home / "bundles" / "half"
     half.mkdir(parents=True)
     for name in ("config.json", "encoder.safetensors"):
@@ -157,6 +157,14 @@ def test_a_bundle_without_a_decoder_draws_the_map_and_says_what_it_lacks(desk, u
     assert desk.map(request)["dims"] == 2 and len(desk.looking.look(request | {"ref": "p:0"})["near"]) == 8
     with pytest.raises(WeightsError, match="the bundle half has no decoder"):
         desk.looking.wear(request | {"ref": "p:0"})
+    upload = shutil.copy(short_clip, tmp_path / "uploads" / "a.mp4")
+    end = finished(desk, desk.moving.trace(request | {"path": str(upload)}))
+    path = desk.moving.clip(request | end["result"])
+    assert [track["name"] for track in path["tracks"]] == ["actor"]
+    assert desk.moving.clip(opened(desk) | end["result"])["name"] == "a.mp4"  # one encoder is one space
+    about = user_home / "explore" / "clips" / end["result"]["clip"] / "path.json"
+    about.write_text(about.read_text().replace(request["token"].split("-")[0], "another"))
+    assert "drawn under another bundle" in desk.moving.clip(request | end["result"])["elsewhere"]
 
 
 def test_two_bundles_show_what_changed_and_what_annotators_say(tmp_path, user_home):
@@ -440,14 +448,14 @@ def test_two_bundles_lie_side_by_side(page):
 
 def test_a_reload_keeps_the_view(page):
     page.select_option("[data-colour]", "kind")
-    page.click("[data-dims='3']")
+    page.click("button[data-dims='3']")
     page.wait_for_function("document.querySelector('.exp-plot').data[0].type === 'scatter3d'")
     caption = page.locator(".exp-caption").inner_text()
     page.reload()
     show_map(page)
     page.wait_for_selector(f".exp-caption:has-text('{caption}')")
     page.wait_for_selector(".exp-clips .exp-worst img")
-    assert page.locator("[data-dims='3']").get_attribute("aria-pressed") == "true"
+    assert page.locator("button[data-dims='3']").get_attribute("aria-pressed") == "true"
     assert page.locator("[data-colour]").input_value() == "kind"
     assert page.locator("[data-other]").input_value() == "mine" and page.locator(".exp-plot:visible").count() == 2
     page.click("[data-drop]")

@@ -5,7 +5,7 @@ const PALETTE = ["#0d9488", "#ea580c", "#6366f1", "#ca8a04", "#db2777", "#0284c7
   "#94a3b8"];
 const VIRIDIS = ["#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725"];
 const TRACKS = ["#0d9488", "#ea580c", "#9333ea", "#ca8a04", "#0284c7"];
-const CAMERA = { eye: { x: 1, y: 1, z: 1 } };
+const CAMERA = { eye: { x: 1.2, y: 1.2, z: 1.0 } };
 const GREY = "#94a3b8";
 
 // Plotly is four megabytes, and served from here: it is fetched when the tab is first seen.

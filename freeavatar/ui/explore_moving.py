@@ -25,20 +25,17 @@ class Moving:
         self._shelf, self._faces, self._clips, self._jobs = shelf, faces, clips, jobs
 
     def trace(self, request: Reply) -> Reply:
-        """Start drawing the path of an uploaded clip and of the avatars that play it."""
+        """Start drawing the path of an uploaded clip and, if the bundle can drive any, of the avatars that play it."""
         lens, weights = lens_of(request)
         upload, (clip, folder) = self._shelf.uploaded(request), self._clips.new()
-        name, avatars = str(request.get("name") or upload.name), avatars_of(request)
+        name, avatars = str(request.get("name") or upload.name), avatars_of(request) if lens.has_decoder else []
 
         def steps() -> Steps:
             try:
-                path = None
-                watched = trace_steps(upload, avatars, lens, folder, name=name, weights=weights)
-                for progress in watched:
-                    path = progress
-                    share = None if not path.total else min(path.done / path.total, 1.0)
-                    who = "Following the actor" if path.stage == "tracking" else f"Watching {path.stage} play it"
-                    yield share, f"{who}: {path.done} frames."
+                for step in trace_steps(upload, avatars, lens, folder, name=name, weights=weights):
+                    share = min(step.done / step.total, 1.0) if step.total else None
+                    who = "Following the actor" if step.stage == "tracking" else f"Watching {step.stage} play it"
+                    yield share, f"{who}: {step.done} frames."
                 return {"clip": clip}
             finally:
                 upload.unlink(missing_ok=True)
@@ -48,7 +45,7 @@ class Moving:
         return {"job": self._jobs.start("work", steps())}
 
     def clip(self, request: Reply) -> Reply:
-        """The paths of a clip on a map, and how far avatars are from the actor; or ``elsewhere``: why not."""
+        """The paths of a clip on a map, and how far avatars are from the actor along time; or ``elsewhere``: why."""
         pool, clip = self._shelf.pool(request), str(request.get("clip"))
         try:
             path = self._clips.load(clip, pool.weights)
