@@ -17,6 +17,7 @@ from freeavatar.errors import FreeAvatarError
 from freeavatar.paths import home
 from freeavatar.ui import admin, animate, label
 from freeavatar.ui.theme import CSS, THEME
+from freeavatar.ui.words import I18N, word
 
 TABS = ("animate", "label", "admin")
 
@@ -29,15 +30,16 @@ def build(tabs: Sequence[str] = TABS, *, labels: Path | None = None) -> gr.Block
         labels: database of the Label tab; default the app's own.
     """
     makers = {
-        "animate": ("Animate", animate.build),
-        "label": ("Label", lambda: label.build(labels)),
-        "admin": ("Label admin", lambda: admin.build(labels)),
+        "animate": (word("tab.animate"), animate.build),
+        "label": (word("tab.label"), lambda: label.build(labels)),
+        "admin": (word("tab.admin"), lambda: admin.build(labels)),
     }
     with gr.Blocks(title="FreeAvatar", delete_cache=(3600, 86400)) as demo:
         if len(tabs) == 1:
             makers[tabs[0]][1]()
             return demo
-        gr.Markdown("# FreeAvatar\nOne face video in, every avatar plays the same expression.")
+        gr.Markdown("# FreeAvatar", elem_id="title")
+        gr.Markdown(word("app.lead"), elem_id="lead")
         for name in tabs:
             title, make = makers[name]
             with gr.Tab(title):
@@ -49,7 +51,7 @@ def launch(demo: gr.Blocks, *, tabs: Sequence[str] = TABS, **options: object) ->
     """Launch ``demo`` with the project's settings; ``options`` go to ``gr.Blocks.launch``."""
     folders = [str(home() / "animations"), str(animate.EXAMPLES)] if "animate" in tabs else []
     return demo.queue(default_concurrency_limit=4).launch(
-        theme=THEME, css=CSS + label.CSS + admin.CSS, max_file_size="500mb" if folders else "1kb",
+        theme=THEME, css=CSS + animate.CSS + label.CSS + admin.CSS, i18n=I18N, max_file_size="500mb" if folders else "1kb",
         enable_monitoring=False, run_history=False, allowed_paths=folders, footer_links=[], share=False, **options,
     )  # fmt: skip
 

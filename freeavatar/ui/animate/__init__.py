@@ -14,11 +14,15 @@ from freeavatar.avatars import DEFAULT_AVATAR, available_avatars, portrait_of
 from freeavatar.errors import FreeAvatarError, InputError
 from freeavatar.paths import home
 from freeavatar.pipeline import AnimateOptions, Progress, Report, animate_steps
+from freeavatar.ui.animate import live
+from freeavatar.ui.words import word
 from freeavatar.video import VideoReader
+
+CSS = (Path(__file__).parent / "animate.css").read_text()
 
 MAX_SECONDS = 600
 """Longest clip the web app takes; the command line has no limit."""
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 """A driving clip of a rendered actor, and what became of it."""
 _REFRESH = 0.2
 
@@ -128,6 +132,13 @@ def _watch(steps: Generator[Progress, None, Report]) -> Generator[tuple[Any, ...
 
 def build() -> None:
     """Lay the tab out inside the current ``gr.Blocks``."""
+    with gr.Tab(word("animate.video")):
+        _build_video()
+    with gr.Tab(word("animate.live"), elem_id="live-tab"):
+        live.build()
+
+
+def _build_video() -> None:
     first = example_view()
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=320):
