@@ -51,7 +51,8 @@ def launch(demo: gr.Blocks, *, tabs: Sequence[str] = TABS, **options: object) ->
     """Launch ``demo`` with the project's settings; ``options`` go to ``gr.Blocks.launch``."""
     folders = [str(home() / "animations"), str(animate.EXAMPLES)] if "animate" in tabs else []
     return demo.queue(default_concurrency_limit=4).launch(
-        theme=THEME, css=CSS + animate.CSS + label.CSS + admin.CSS, i18n=I18N, max_file_size="500mb" if folders else "1kb",
+        theme=THEME, css=CSS + animate.CSS + label.CSS + admin.CSS, i18n=I18N,
+        max_file_size="500mb" if folders else "1kb",
         enable_monitoring=False, run_history=False, allowed_paths=folders, footer_links=[], share=False, **options,
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ import argparse
 import json
 import shutil
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -66,7 +67,7 @@ def latencies(seen: list[list]) -> list[float]:
     turns = times[1:][flash[1:] != flash[:-1]]
     pictures = [(row[0], np.array(row[2], np.float32)) for row in seen if len(row) > 2]
     found = []
-    for start, end in zip(turns[1:], turns[2:], strict=False):
+    for start, end in pairwise(turns[1:]):
         earlier = [picture for at, picture in pictures if at <= start]
         during = [(at, picture) for at, picture in pictures if start < at < end]
         if len(during) < 3 or not earlier:

@@ -1,6 +1,5 @@
 """Live: the webcam drives an avatar in the browser, frame by frame."""
 
-import base64
 import secrets
 import threading
 import time
@@ -10,15 +9,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import cv2
 import gradio as gr
-import numpy as np
 
 from freeavatar.avatars import DEFAULT_AVATAR, available_avatars, load_avatar, portrait_of
 from freeavatar.errors import FreeAvatarError, InputError
 from freeavatar.models import Bundle, load_bundle
 from freeavatar.pipeline.live import Live, LiveOptions
-from freeavatar.pipeline.sources import decode_image, read_image
+from freeavatar.pipeline.sources import read_image
+from freeavatar.ui.pictures import data_url, image_of
 from freeavatar.ui.words import words_under
 
 IDLE = 20.0
@@ -27,7 +25,6 @@ MOST_SESSIONS = 4
 """Visitors that are live at once; more would be too slow for everybody."""
 _LARGEST_FRAME = 400_000
 """Bytes of the largest frame that is looked at, as text."""
-_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 82]
 _HERE = Path(__file__).parent
 
 
@@ -87,7 +84,7 @@ class LiveDesk:
         """Animate a frame: ``jpeg`` (a data URL), ``time``, ``avatar`` and settings in, ``picture`` out."""
         session = self._session(request)
         started = time.perf_counter()
-        image = _frame_of(request.get("jpeg"))
+        image = image_of(request.get("jpeg"), largest=_LARGEST_FRAME)
         options = LiveOptions(
             float(request.get("smoothing", 0.3)), float(request.get("gain", 1.0)), bool(request.get("head", True))
         )
@@ -97,9 +94,9 @@ class LiveDesk:
             if avatar != session.live.avatar:
                 session.live.change_avatar(load_avatar(avatar))
             frame = session.live.step(image, float(request["time"]), options)
-            _, data = cv2.imencode(".jpg", np.ascontiguousarray(frame.picture[..., ::-1]), _QUALITY)
+            picture = data_url(frame.picture)
         seconds = time.perf_counter() - started
-        return {"picture": _url(data), "found": frame.confidence > 0, "milliseconds": round(1000 * seconds, 1)}
+        return {"picture": picture, "found": frame.confidence > 0, "milliseconds": round(1000 * seconds, 1)}
 
     def _session(self, request: dict[str, Any]) -> _Session:
         session = self._sessions.get(str(request.get("key")))
@@ -113,22 +110,11 @@ def _known(name: Any) -> str:
     return name if name in names else DEFAULT_AVATAR
 
 
-def _url(jpeg: np.ndarray) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode()
-
-
 def _portrait(name: str) -> str:
     path = portrait_of(name)
     if path is None:
         return ""
-    small = cv2.resize(read_image(path), (96, 120), interpolation=cv2.INTER_AREA)
-    return _url(cv2.imencode(".jpg", small[..., ::-1], _QUALITY)[1])
-
-
-def _frame_of(url: Any) -> np.ndarray:
-    if not isinstance(url, str) or not url.startswith("data:image/") or len(url) > _LARGEST_FRAME:
-        raise InputError("the browser sent no picture: reload the page.")
-    return decode_image(base64.b64decode(url.partition(",")[2]), "the webcam's frame")
+    return data_url(read_image(path), height=120)
 
 
 def _explained(act: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
