@@ -13,7 +13,7 @@ from freeavatar import __version__
 from freeavatar.errors import FreeAvatarError
 
 if TYPE_CHECKING:
-    from freeavatar.pipeline import Progress
+    from freeavatar.pipeline import AnimateOptions, Progress, Report
 
 
 def _calibration(text: str) -> str | float:
@@ -31,6 +31,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_animate(commands.add_parser("animate", help="drive avatars from a video, an image or a folder of images"))
     _add_avatars(commands.add_parser("avatars", help="list avatars; add and remove your own"))
+    people = commands.add_parser("people", help="who is in a clip: what --face counts, with a picture of each")
+    people.add_argument("input", type=Path, metavar="INPUT", help="video, image, or folder of images")
+    people.add_argument("--out", type=Path, metavar="DIR", help="write the pictures there")
+    _add_range(people)
+    people.set_defaults(run=_people)
     embed = commands.add_parser("embed", help="write expression embeddings of images to an .npz")
     embed.add_argument("input", nargs="+", type=Path, metavar="INPUT", help="image, folder, zip or video")
     embed.add_argument("--out", type=Path, required=True, metavar="EMB.npz")
@@ -60,38 +65,103 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto")
 
 
+def _region(text: str) -> tuple[str, float]:
+    from freeavatar.pipeline.regions import REGIONS
+
+    name, _, scale = text.partition("=")
+    if name not in REGIONS:
+        raise argparse.ArgumentTypeError(f"there is no region {name!r}: use {', '.join(REGIONS)}")
+    try:
+        return name, float(scale)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no region with a scale, such as mouth=1.3 or brows=0") from None
+
+
+def _crop(text: str) -> tuple[float, ...]:
+    try:
+        left, top, width, height = map(float, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not left,top,width,height in pixels") from None
+    return left, top, width, height
+
+
+def _add_range(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--start", type=float, default=0.0, metavar="SECONDS", help="where in the input to begin")
+    parser.add_argument("--end", type=float, metavar="SECONDS", help="where in the input to stop; default: its end")
+
+
 def _add_animate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("input", type=Path, metavar="INPUT", help="video, image, or folder of images")
+    parser.add_argument(
+        "input", type=Path, metavar="INPUT", help="video, image, folder of images, or the .take.npz of an earlier run"
+    )
     parser.add_argument(
         "--avatar", action="append", default=[], metavar="NAME_OR_GLB", help="repeat for several; default: ines"
     )
     parser.add_argument("--out", type=Path, default=Path("."), metavar="DIR", help="default: the current folder")
     parser.add_argument("--smoothing", type=float, default=0.5, metavar="0..1", help="default: 0.5")
-    parser.add_argument(
+    neutral = parser.add_mutually_exclusive_group()
+    neutral.add_argument(
         "--calibration", type=_calibration, default="auto", metavar="auto|none|SECONDS",
         help="the actor's neutral: found, left alone, or marked by a moment; default: auto",
     )  # fmt: skip
     parser.add_argument("--gain", type=float, default=1.0, help="strength of the expression; default: 1.0")
+    neutral.add_argument("--profile", type=Path, metavar="FILE", help="the neutral of this actor, saved before")
+    parser.add_argument("--save-profile", type=Path, metavar="FILE", help="keep the neutral found here as a .json")
+    parser.add_argument(
+        "--region", action="append", default=[], type=_region, metavar="NAME=SCALE",
+        help="0 (off) to 3 for brows, eyes, gaze, mouth, jaw, cheeks, tongue or head; repeat for several",
+    )  # fmt: skip
+    _add_range(parser)
     parser.add_argument("--no-head-pose", action="store_true", help="keep the avatar's head still")
     parser.add_argument("--face", type=int, default=0, metavar="N", help="0 follows the largest face, 1 the next, ...")
+    parser.add_argument(
+        "--crop", type=_crop, metavar="X,Y,W,H", help="where the face is at the start, in pixels, if it is not found"
+    )
     parser.add_argument("--no-audio", action="store_true", help="leave the sound out")
     _add_device(parser)
     parser.set_defaults(run=_animate)
 
 
 def _animate(args: argparse.Namespace) -> None:
-    from freeavatar.pipeline import AnimateOptions, animate
+    from freeavatar.pipeline import AnimateOptions, Regions, animate, load_profile
 
     options = AnimateOptions(
-        smoothing=args.smoothing, calibration=args.calibration, gain=args.gain, has_head_pose=not args.no_head_pose,
-        face=args.face, has_audio=not args.no_audio, device=args.device,
+        smoothing=args.smoothing, calibration=load_profile(args.profile) if args.profile else args.calibration,
+        gain=args.gain, regions=Regions(**dict(args.region)), has_head_pose=not args.no_head_pose,
+        face=args.face, crop=args.crop, start=args.start, end=args.end, has_audio=not args.no_audio,
+        device=args.device,
     )  # fmt: skip
     with _Bar() as bar:
         report = animate(args.input, args.avatar, out=args.out, options=options, on_progress=bar.update)
     for path in report.paths:
         print(path)
+    if args.save_profile is not None:
+        _save_profile(report, args.save_profile, options)
     print(report.summary())
     print(", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items()))
+
+
+def _save_profile(report: "Report", path: Path, options: "AnimateOptions") -> None:
+    from freeavatar.pipeline import Player, load_take, save_profile
+
+    assert report.take is not None
+    print(save_profile(Player(load_take(report.take)).profile(path.stem, options), path))
+
+
+def _people(args: argparse.Namespace) -> None:
+    from freeavatar.files import make_folder, write_png
+    from freeavatar.pipeline import find_people
+
+    people = find_people(args.input, start=args.start, end=args.end)
+    for person in people:
+        left, top, right, bottom = person.box
+        print(f"--face {person.index}: {right - left:.0f} x {bottom - top:.0f} pixels at {left:.0f},{top:.0f}")
+        if args.out is not None:
+            path = make_folder(args.out) / f"face{person.index}.png"
+            write_png(person.thumbnail, path)
+            print(f"{'':8s} {path}")
+    if not people:
+        print("no face was found: draw one with --crop")
 
 
 class _Bar:

@@ -35,8 +35,8 @@ def both(short_clip, tmp_path_factory):
 def test_every_file_of_every_avatar_is_written_and_nothing_else(both):
     report, _, out = both
     expected = {f"short_{name}.{kind}" for name in ("ines", "mei") for kind in ("mp4", "csv", "json", "glb")}
-    assert {path.name for path in out.iterdir()} == expected | {"short.mp4"}
-    assert {path.name for path in report.paths} == expected | {"short.mp4"}
+    assert {path.name for path in out.iterdir()} == expected | {"short.mp4", "short.take.npz"}
+    assert {path.name for path in report.paths} == expected | {"short.mp4", "short.take.npz"}
 
 
 def test_one_row_key_and_picture_per_frame(both):

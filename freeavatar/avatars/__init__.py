@@ -4,6 +4,7 @@ from freeavatar.avatars.avatar import Avatar, Corrective, Material
 from freeavatar.avatars.cast import (
     DEFAULT_AVATAR,
     available_avatars,
+    avatar_path,
     builtin_avatars,
     load_avatar,
     portrait_of,
@@ -19,6 +20,7 @@ __all__ = [
     "Material",
     "add_avatar",
     "available_avatars",
+    "avatar_path",
     "builtin_avatars",
     "load_avatar",
     "portrait_of",

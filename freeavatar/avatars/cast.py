@@ -40,6 +40,12 @@ def _folder(name: str) -> Path:
     return _ASSETS if name in builtin_avatars() else avatars_folder() / name
 
 
+def avatar_path(name_or_path: str | Path) -> Path:
+    """The GLB that a name or a path stands for; it may not exist."""
+    text = str(name_or_path)
+    return _folder(text) / f"{text}.glb" if text in available_avatars() else Path(text)
+
+
 def load_avatar(name_or_path: str | Path) -> Avatar:
     """Load an avatar by name, or any GLB by path.
 
@@ -47,9 +53,9 @@ def load_avatar(name_or_path: str | Path) -> Avatar:
         AvatarError: no such avatar, or a file that cannot be driven or does not face +z.
     """
     text = str(name_or_path)
+    path = avatar_path(text)
     if text in available_avatars():
-        return read_glb(_folder(text) / f"{text}.glb")
-    path = Path(name_or_path)
+        return read_glb(path)
     if path.suffix.lower() not in (".glb", ".vrm"):
         raise AvatarError(
             f"there is no avatar {text!r}: use one of {', '.join(available_avatars())} or the path of a .glb."

@@ -2,6 +2,7 @@
 
 from freeavatar.faces.align import CROP_SIZE, align_matrix, crop_face
 from freeavatar.faces.detect import detect_faces, refine_face
+from freeavatar.faces.lineup import find_faces
 from freeavatar.faces.pose import head_pose
 from freeavatar.faces.retina import Face
 from freeavatar.faces.track import FaceTracker, TrackedFrame, track_faces
@@ -14,6 +15,7 @@ __all__ = [
     "align_matrix",
     "crop_face",
     "detect_faces",
+    "find_faces",
     "head_pose",
     "refine_face",
     "track_faces",

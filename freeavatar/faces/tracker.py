@@ -8,11 +8,10 @@ import numpy as np
 from freeavatar.errors import FaceError, InputError
 from freeavatar.faces.align import align_matrix, crop_face
 from freeavatar.faces.detect import detect_faces, refine_face
+from freeavatar.faces.lineup import CHOICE_TIME, Lineup, search_reach
 from freeavatar.faces.retina import Face, overlap
 from freeavatar.video import Frame
 
-_CHOICE_TIME = 1.0
-"""Time from the first face during which the wanted one may turn up, in seconds."""
 _LONGEST_GAP = 0.25
 """Time between two frames beyond which the track is broken, in seconds."""
 _LONG_STEP, _LONGEST_STEP = 10.0, 36.0
@@ -27,10 +26,8 @@ _SCENE_SIZE, _SCENE_DETAIL = 24, 240
 """Side of the thumbnail of a frame, and of the picture it is made from, in pixels."""
 _LOOK_AROUND = 30
 """Frames between two searches of the whole frame for other people, while the face is in sight."""
-_QUICK_SEARCH, _SEARCH, _DEEP_SEARCH = 320, 640, 1280
-"""Long sides up to which a frame is searched: for other people, for a lost face, and now and then."""
-_DEEP_SEARCH_EVERY = 10
-"""Frames without the face between two searches that go down to the smallest faces."""
+_QUICK_SEARCH = 320
+"""Long side up to which a frame is searched for other people, in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +55,7 @@ class FaceTracker:
         """Choose the face to follow.
 
         Args:
-            face: its rank by size, 0 the largest, in the first frame that has so many faces.
+            face: which of the people that :func:`freeavatar.faces.find_faces` counts.
 
         Raises:
             InputError: ``face`` is negative.
@@ -74,7 +71,8 @@ class FaceTracker:
         self._scene = np.zeros(3 * _SCENE_SIZE**2)
         self._use_place = True
         self._others: list[_Sight] = []
-        self._most, self._first_time, self._last_time = 0, np.inf, -np.inf
+        self._lineup = Lineup()
+        self._first_time, self._last_time = np.inf, -np.inf
         self._age = 0
 
     def update(self, frame: Frame) -> Face | None:
@@ -109,8 +107,9 @@ class FaceTracker:
         Raises:
             FaceError: there were faces, but never as many as the rank asks for.
         """
-        if self._known is None and self._most:
-            count, last = ("one face", "0") if self._most == 1 else (f"{self._most} faces", f"0 to {self._most - 1}")
+        most = len(self._lineup.first)
+        if self._known is None and most:
+            count, last = ("one face", "0") if most == 1 else (f"{most} faces", f"0 to {most - 1}")
             raise FaceError(
                 f"Face {self._rank} was asked for but the clip shows only {count}, counted from 0, the largest: "
                 f"give {last}."
@@ -118,15 +117,15 @@ class FaceTracker:
 
     def _choose(self, frame: Frame) -> _Sight | None:
         """The face of the wanted rank, as soon as there is one."""
-        faces = detect_faces(frame.image, largest_side=self._reach())
+        faces = detect_faces(frame.image, largest_side=search_reach(self._age))
         if faces:
             self._first_time = min(self._first_time, frame.time)
-        self._most = max(self._most, len(faces))
-        if len(faces) <= self._rank:
-            if frame.time - self._first_time > _CHOICE_TIME:
-                self.close()
+        if frame.time - self._first_time > CHOICE_TIME:
+            self.close()
+        self._lineup.add(frame, faces)
+        chosen = self._lineup.now[self._rank] if len(self._lineup.now) > self._rank else None
+        if chosen is None:
             return None
-        chosen = faces[self._rank]
         self._note_others(frame.image, faces, chosen)
         return _measure(frame.image, chosen)
 
@@ -146,7 +145,7 @@ class FaceTracker:
         """The face anywhere in the frame."""
         assert self._known is not None
         best, best_fit = None, -np.inf
-        for face in detect_faces(image, largest_side=self._reach()):
+        for face in detect_faces(image, largest_side=search_reach(self._age)):
             sight = _Sight(face, _look(image, face))
             fit = self._known.fit(sight, use_place=self._use_place)
             rivals = (other.fit(sight, use_place=self._use_place) for other in self._others)
@@ -174,10 +173,6 @@ class FaceTracker:
             look = _LOOK_MEMORY * self._known.look + (1 - _LOOK_MEMORY) * look
             look /= max(float(np.linalg.norm(look)), 1e-9)
         self._known, self._previous_look = _Sight(sight.face, look), sight.look
-
-    def _reach(self) -> int:
-        """Long side of the finest search for a face that is not in sight, in pixels."""
-        return _DEEP_SEARCH if self._age % _DEEP_SEARCH_EVERY == 0 else _SEARCH
 
 
 def _measure(image: np.ndarray, face: Face) -> _Sight:

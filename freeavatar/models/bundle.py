@@ -1,7 +1,9 @@
 """Weights on disk: a folder with encoder, decoder and config.json, that belong together."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,16 @@ class Bundle:
     decoder: RigDecoder
     info: dict[str, Any]
     """What config.json says of their training."""
+
+    @cached_property
+    def id(self) -> str:
+        """Twelve hexadecimal digits that differ where weights do."""
+        digest = hashlib.sha256()
+        for module in (self.encoder, self.decoder):
+            digest.update(json.dumps(asdict(module.config), sort_keys=True).encode())
+            for name, value in sorted(module.state_dict().items()):
+                digest.update(name.encode() + value.cpu().numpy().tobytes())
+        return digest.hexdigest()[:12]
 
 
 def save_bundle(folder: Path, encoder: Encoder, decoder: RigDecoder, info: dict[str, Any]) -> Path:

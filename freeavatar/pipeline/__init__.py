@@ -3,5 +3,15 @@
 from freeavatar.pipeline.animation import animate, animate_steps
 from freeavatar.pipeline.embedding import embed
 from freeavatar.pipeline.options import AnimateOptions, Progress, Report
+from freeavatar.pipeline.people import Person, find_people
+from freeavatar.pipeline.player import Player, shared_bundle, shared_poser
+from freeavatar.pipeline.preview import Preview, preview
+from freeavatar.pipeline.profile import Profile, load_profile, save_profile
+from freeavatar.pipeline.regions import Regions
+from freeavatar.pipeline.take import Take, load_take, missing_spans, most_moving
 
-__all__ = ["AnimateOptions", "Progress", "Report", "animate", "animate_steps", "embed"]
+__all__ = [
+    "AnimateOptions", "Person", "Player", "Preview", "Profile", "Progress", "Regions", "Report", "Take", "animate",
+    "animate_steps", "embed", "find_people", "load_profile", "load_take", "missing_spans", "most_moving", "preview",
+    "save_profile", "shared_bundle", "shared_poser",
+]  # fmt: skip

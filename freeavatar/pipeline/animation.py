@@ -2,30 +2,28 @@
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from freeavatar.avatars import DEFAULT_AVATAR, Avatar, load_avatar
-from freeavatar.errors import AvatarError, InputError
+from freeavatar.errors import AvatarError, InputError, WeightsError
 from freeavatar.export import write_animated_glb, write_live_link_csv, write_rig_json
 from freeavatar.files import make_folder, write_png
 from freeavatar.models import Bundle, load_bundle
-from freeavatar.pipeline import motion
 from freeavatar.pipeline.device import choose_device
 from freeavatar.pipeline.options import AnimateOptions, Progress, Report
 from freeavatar.pipeline.picture import Puppet, actor_width, fit
 from freeavatar.pipeline.sources import Source, open_source
+from freeavatar.pipeline.take import ENDING, Take, load_take, save_take, stored_path, take_info
 from freeavatar.pipeline.tracking import Track, TrackBuilder, tracked_frames
 from freeavatar.render import Renderer
 from freeavatar.rig import ARKIT, Performance
 from freeavatar.video import VideoWriter
-
-HEAD_LIMIT = np.array([50.0, 35.0, 35.0], np.float32)
-"""Avatars' heads turn no further than this: yaw, pitch, roll in degrees."""
 
 
 def animate(
@@ -40,7 +38,8 @@ def animate(
     """Animate avatars from a video, an image or a folder of images.
 
     Args:
-        source: path of the input.
+        source: path of the input, or of the take of an earlier run, which spares tracking; that brings its own
+            range, face and crop.
         avatars: names of avatars or paths of GLB files; default the default ARKit head.
         out: folder the files go to; made if it does not exist.
         options: settings.
@@ -77,14 +76,17 @@ def animate_steps(
     options = options or AnimateOptions()
     device = choose_device(options.device)
     cast = load_cast(avatars or (DEFAULT_AVATAR,))
-    opened = open_source(Path(source))
+    source = Path(source)
+    stored = load_take(source) if source.name.endswith(ENDING) else None
+    opened = stored.source() if stored else open_source(source, start=options.start, end=options.end)
     bundle = bundle or load_bundle(device=device)
     folder = make_folder(Path(out))
     paths = _picture_paths(opened, cast, folder)
     started = time.monotonic()
-    track = yield from _track(opened, bundle, options, device)
+    take = yield from _take(opened, stored, folder / f"{opened.stem}{ENDING}", bundle, options, device)
     tracked = time.monotonic()
-    performances = [perform(avatar, track, bundle, opened, options) for avatar in cast]
+    take = decode(take, cast, bundle)
+    performances = [take.edited(avatar.name, options) for avatar in cast]
     decoded = time.monotonic()
     renderers = [Renderer(avatar, device=device) for avatar in cast]
     played = [retarget(avatar, performance) for avatar, performance in zip(cast, performances, strict=True)]
@@ -95,6 +97,7 @@ def animate_steps(
         avatar.name: {picture: path, **_export(avatar, performance, play, path.with_suffix(""), options)}
         for avatar, performance, play, path in zip(cast, performances, played, paths, strict=False)
     }
+    save_take(take)
     seconds = {
         "detect, align and encode": tracked - started,
         "decode rigs": decoded - tracked,
@@ -102,7 +105,8 @@ def animate_steps(
         "export": time.monotonic() - rendered,
     }
     combined = paths[-1] if len(cast) > 1 else None
-    return Report(files, combined, len(track.times), int((~track.found).sum()), seconds)
+    track = take.track
+    return Report(files, combined, len(track.times), int((~track.found).sum()), take.path, seconds)
 
 
 def load_cast(avatars: Sequence[str | Path]) -> list[Avatar]:
@@ -123,37 +127,62 @@ def _timed(stage: str, total: int | None) -> Callable[[int, float], Progress]:
     return lambda done, moment: Progress(stage, done, total, done / max(time.monotonic() - start, 1e-6), moment)
 
 
+def _take(
+    source: Source, stored: Take | None, path: Path, bundle: Bundle, options: AnimateOptions, device: torch.device
+) -> Generator[Progress, None, Take]:
+    """The stored take, the one at ``path`` if it is what tracking would give, or a new one for that path."""
+    if stored is None and path.is_file():
+        with suppress(InputError):
+            stored = load_take(path)
+            stored = stored if stored.fits(source.path, options, bundle.id) else None
+    if stored is not None:
+        info = replace(stored.info, source=stored_path(source.path, path.parent))
+        yield Progress("tracking", len(stored.track.times), len(stored.track.times), 0.0, stored.track.times[-1])
+        return replace(stored, info=info, path=path)
+    track = yield from _track(source, bundle, options, device)
+    return Take(take_info(source, options, bundle.id, path.parent), track, {}, path)
+
+
+def decode(take: Take, cast: Sequence[Avatar], bundle: Bundle) -> Take:
+    """The take with a raw performance of each of these avatars.
+
+    Raises:
+        WeightsError: an avatar's has to be decoded, and the take was made with other weights.
+    """
+    missing = [avatar for avatar in cast if avatar.name not in take.performances]
+    if missing and take.info.weights != bundle.id:
+        raise WeightsError(
+            f"{take.path.name} was made with other weights ({take.info.weights}, these are {bundle.id}): animate the "
+            f"video again, or choose among {', '.join(take.performances)}."
+        )
+    added = {avatar.name: perform(avatar, take.track, bundle, Fraction(take.info.rate)) for avatar in missing}
+    return replace(take, performances={**take.performances, **added})
+
+
 def _track(
     source: Source, bundle: Bundle, options: AnimateOptions, device: torch.device
 ) -> Generator[Progress, None, Track]:
     builder = TrackBuilder(bundle.encoder, device)
     at = _timed("tracking", source.frames)
     yield at(0, 0.0)
-    for done, tracked in enumerate(tracked_frames(source, face=options.face, is_sequence=options.is_sequence), 1):
+    tracked_source = tracked_frames(source, face=options.face, is_sequence=options.is_sequence)
+    for done, tracked in enumerate(tracked_source, 1):
         builder.add(tracked)
         if done % 8 == 0 or done == source.frames:
             yield at(done, tracked.time)
     return builder.finish(source.path.name)
 
 
-def perform(avatar: Avatar, track: Track, bundle: Bundle, source: Source, options: AnimateOptions) -> Performance:
-    """Decode, calibrate and smooth ARKit's blendshapes along a track, as this avatar wants them."""
+def perform(avatar: Avatar, track: Track, bundle: Bundle, rate: Fraction) -> Performance:
+    """Decode ARKit's blendshapes along a track, as this avatar wants them; settings act on them later."""
     decoder = bundle.decoder
     device = next(decoder.parameters()).device
     with torch.inference_mode():
         identity = torch.full((len(track.times),), decoder.identity(avatar.name), device=device)
         weights = decoder(torch.from_numpy(track.features).to(device), identity).cpu().numpy()
-    times, found = track.times, track.found
-    weights = motion.calibrate(weights, motion.neutral_of(weights, times, found, options.calibration))
-    head = _head(track, options)
-    if options.is_sequence:
-        weights, head = motion.fill_gaps(weights, times, found), motion.fill_gaps(head, times, found)
-    else:
-        weights = weights * found[:, None]
-    weights = np.clip(motion.smooth(weights, times, options.smoothing) * options.gain, 0, 1)
     return Performance(
-        avatar=avatar.name, names=decoder.config.controls, weights=weights.astype(np.float32), times=times,
-        rate=source.rate, head=motion.smooth(head, times, options.smoothing), confidence=track.confidence,
+        avatar=avatar.name, names=decoder.config.controls, weights=weights, times=track.times, rate=rate,
+        head=track.poses, confidence=track.confidence,
     )  # fmt: skip
 
 
@@ -163,18 +192,6 @@ def retarget(avatar: Avatar, performance: Performance) -> Performance:
     for name, column in zip(performance.names, performance.weights.T, strict=True):
         weights[:, ARKIT.index(name)] = column
     return replace(performance, names=avatar.target_names, weights=avatar.retarget(weights))
-
-
-def _head(track: Track, options: AnimateOptions) -> np.ndarray:
-    if not options.has_head_pose:
-        return np.zeros_like(track.poses)
-    rest = np.zeros(3, np.float32)
-    if options.calibration == "auto":
-        if motion.has_neutral(track.times, track.found):
-            rest = np.median(track.poses[track.found], axis=0)
-    elif options.calibration != "none":
-        rest = track.poses[motion.near_second(track.times, track.found, float(options.calibration))].mean(0)
-    return np.clip(track.poses - rest, -HEAD_LIMIT, HEAD_LIMIT) * track.found[:, None]
 
 
 def _picture_paths(source: Source, cast: Sequence[Avatar], folder: Path) -> list[Path]:
@@ -216,7 +233,14 @@ def _render(
     with ExitStack() as stack:
         writers = [
             stack.enter_context(
-                VideoWriter(path, size=(height, width + height * len(row)), rate=source.rate, audio_from=audio)
+                VideoWriter(
+                    path,
+                    size=(height, width + height * len(row)),
+                    rate=source.rate,
+                    audio_from=audio,
+                    audio_start=source.offset,
+                    audio_tail=1.0 if source.end is None else 0.0,
+                )
             )
             for path, row in zip(paths, rows, strict=True)
         ]

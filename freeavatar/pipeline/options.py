@@ -1,10 +1,16 @@
 """Settings, progress and result of an animation."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from freeavatar.errors import InputError
 from freeavatar.pipeline.motion import Calibration
+from freeavatar.pipeline.profile import Profile
+from freeavatar.pipeline.regions import Regions
+
+Box = tuple[float, float, float, float]
+"""Left, top, width and height, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -13,14 +19,23 @@ class AnimateOptions:
 
     smoothing: float = 0.5
     """0 (none) to 1."""
-    calibration: Calibration = "auto"
-    """``auto`` finds the actor's neutral, a number marks a second at which the face is neutral, ``none``."""
+    calibration: Calibration | Profile = "auto"
+    """``auto`` finds the actor's neutral, a number marks a second of the input at which the face is neutral, a
+    profile holds what was found before; ``none``."""
     gain: float = 1.0
     """Strength of the expression."""
+    regions: Regions = field(default_factory=Regions)
+    """Strength of its parts, on top of that."""
     has_head_pose: bool = True
     """Turn the avatar's head with the actor's."""
     face: int = 0
-    """Whom to follow: 0 is the largest face, 1 the next, ..."""
+    """Whom to follow: 0 is the largest face, 1 the next, ...; as :func:`freeavatar.pipeline.find_people` counts."""
+    crop: Box | None = None
+    """Where the face is at the start, if it is not found by itself: a box from brows to chin in pixels of the input."""
+    start: float = 0.0
+    """Second of the input at which to begin; times of results count from there."""
+    end: float | None = None
+    """Second of the input before which to stop; default its end."""
     has_audio: bool = True
     """Keep the sound."""
     device: str = "auto"
@@ -37,6 +52,12 @@ class AnimateOptions:
             raise InputError(f"face is {self.face}, expected 0 for the largest face, 1 for the next, and so on.")
         if isinstance(self.calibration, str) and self.calibration not in ("auto", "none"):
             raise InputError(f"calibration is {self.calibration!r}, expected auto, none or a time in seconds.")
+        if not 0 <= self.start < math.inf:
+            raise InputError(f"start is {self.start:g}, expected a second of the input, 0 or later.")
+        if self.end is not None and not self.start < self.end:
+            raise InputError(f"end is {self.end:g} s, expected a second after the start, which is {self.start:g} s.")
+        if self.crop is not None and not (min(self.crop[:2]) >= 0 and min(self.crop[2:]) >= 16):
+            raise InputError(f"crop is {self.crop}, expected left, top, width and height, at least 16 x 16 pixels.")
         if self.height < 64:
             raise InputError(f"height is {self.height}, expected at least 64 pixels.")
 
@@ -79,6 +100,8 @@ class Report:
     """Actor and all avatars in a row, if there are several."""
     frames: int
     frames_without_face: int
+    take: Path | None = None
+    """The stored track, from which other settings give new results at once."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Time spent in each stage."""
 
@@ -86,7 +109,7 @@ class Report:
     def paths(self) -> list[Path]:
         """Every file written."""
         found = [path for files in self.files.values() for path in files.values()]
-        return found + ([self.combined] if self.combined else [])
+        return found + [path for path in (self.combined, self.take) if path]
 
     def summary(self) -> str:
         """One or two sentences for people."""

@@ -1,5 +1,6 @@
 """What can be animated or embedded: a video, an image, a folder or a zip of images."""
 
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -25,7 +26,10 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
     Raises:
         InputError: not an image OpenCV can read.
     """
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
+    except cv2.error as error:
+        raise InputError(f"{name} is damaged or larger than a thousand megapixels: give a smaller image.") from error
     if pixels is None:
         raise InputError(f"{name} is not a readable image: give a PNG, JPEG, WebP, BMP or TIFF.")
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
@@ -74,6 +78,12 @@ class Source:
     kind: str
     """``video``, ``image`` or ``folder``."""
     has_audio: bool = False
+    start: float = 0.0
+    """Second at which to begin."""
+    end: float | None = None
+    """Second before which to stop; None is the end."""
+    offset: Fraction = Fraction(0)
+    """Time of the first frame given, seconds of the input; frames' times count from there."""
 
     @property
     def stem(self) -> str:
@@ -82,28 +92,59 @@ class Source:
 
     def __iter__(self) -> Iterator[Frame]:
         if self.kind == "video":
-            yield from VideoReader(self.path)
+            yield from VideoReader(self.path, start=self.start, end=self.end)
             return
         paths = [self.path] if self.kind == "image" else images_in(self.path)
-        for index, path in enumerate(paths):
+        for index, path in enumerate(paths[_places(len(paths), self.start, self.end)]):
             yield Frame(index, float(index / self.rate), read_image(path))
 
+    def frame_at(self, second: float) -> Frame:
+        """The frame on screen at a second of the input; little more than that is decoded.
 
-def open_source(path: Path) -> Source:
+        Raises:
+            InputError, VideoError: it cannot be read any more.
+        """
+        if self.kind == "video":
+            return VideoReader(self.path).frame_at(second)
+        paths = [self.path] if self.kind == "image" else images_in(self.path)
+        index = min(max(math.floor(second * self.rate + 1e-3), 0), len(paths) - 1)
+        return Frame(index, float(index / self.rate), read_image(paths[index]))
+
+
+def open_source(path: Path, *, start: float = 0.0, end: float | None = None) -> Source:
     """Look at an input of ``animate``.
 
+    Args:
+        path: a video, an image or a folder of images.
+        start: second at which to begin.
+        end: second before which to stop; default the end.
+
     Raises:
-        InputError: it does not exist, or is neither a video nor images.
+        InputError: it does not exist, is neither a video nor images, or has no frame in that range.
         VideoError: the video cannot be read.
     """
     if not path.exists():
         raise InputError(f"{path} does not exist: give a video, an image or a folder of images.")
     if path.is_dir() or is_image(path):
         paths = images_in(path) if path.is_dir() else [path]
-        height, width = read_image(paths[0]).shape[:2]
-        return Source(path, (height, width), FOLDER_RATE, len(paths), "folder" if path.is_dir() else "image")
-    info = VideoReader(path).info
-    return Source(path, info.size, info.rate, info.frames, "video", info.has_audio)
+        kind, places = "folder" if path.is_dir() else "image", _places(len(paths), start, end)
+        chosen = paths[places]
+        if not chosen:
+            raise InputError(
+                f"{path.name} shows nothing from second {start:g} on: it ends at {len(paths) / FOLDER_RATE:.2f} s."
+            )
+        height, width = read_image(chosen[0]).shape[:2]
+        offset = Fraction(places.start, FOLDER_RATE)
+        return Source(path, (height, width), FOLDER_RATE, len(chosen), kind, False, start, end, offset)
+    reader = VideoReader(path, start=start, end=end)
+    info = reader.info
+    return Source(path, info.size, info.rate, info.frames, "video", info.has_audio, start, end, reader.offset)
+
+
+def _places(count: int, start: float, end: float | None) -> slice:
+    """Which of ``count`` images, a frame apart, lie in a range of seconds."""
+    first, last = (math.ceil(second * FOLDER_RATE - 1e-3) for second in (start, math.inf if end is None else end))
+    return slice(first, last)
 
 
 def named_images(path: Path) -> Iterator[tuple[str, np.ndarray]]:

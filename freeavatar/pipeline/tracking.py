@@ -27,6 +27,8 @@ class Track:
     """Unit length, ``(T, 16)`` float32; zeros where no face was found."""
     poses: np.ndarray
     """Yaw, pitch, roll, ``(T, 3)`` float32 degrees; zeros where no face was found."""
+    points: np.ndarray
+    """Five points, ``(T, 5, 2)`` float32 in pixels of the frame; zeros where no face was found."""
     confidence: np.ndarray
     """``(T,)`` float32 in [0, 1]; 0 where no face was found."""
 
@@ -50,7 +52,7 @@ class TrackBuilder:
 
     def __init__(self, encoder: Encoder, device: torch.device) -> None:
         self._encoder, self._device = encoder, device
-        self._rows: list[tuple[float, np.ndarray, float]] = []
+        self._rows: list[tuple[float, np.ndarray, np.ndarray, float]] = []
         self._features: list[np.ndarray] = []
         self._embeddings: list[np.ndarray] = []
         self._waiting: list[np.ndarray | None] = []
@@ -59,7 +61,8 @@ class TrackBuilder:
         """Add the next frame."""
         has_face = tracked.crop is not None
         pose = np.asarray(tracked.pose, np.float32) if has_face else np.zeros(3, np.float32)
-        self._rows.append((tracked.time, pose, tracked.confidence if has_face else 0.0))
+        points = np.zeros((5, 2), np.float32) if tracked.points is None else tracked.points
+        self._rows.append((tracked.time, pose, points, tracked.confidence if has_face else 0.0))
         self._waiting.append(tracked.crop)
         if len(self._waiting) == BATCH:
             self._encode()
@@ -83,7 +86,7 @@ class TrackBuilder:
         """
         if self._waiting:
             self._encode()
-        if not any(confidence > 0 for _, _, confidence in self._rows):
+        if not any(confidence > 0 for *_, confidence in self._rows):
             raise FaceError(
                 f"no face was found in {name} ({len(self._rows)} frames): use a picture of one person, the face "
                 "at least 50 pixels wide and not turned away, and leave --face at 0 if there is only one."
@@ -93,7 +96,8 @@ class TrackBuilder:
             features=np.concatenate(self._features),
             embeddings=np.concatenate(self._embeddings),
             poses=np.stack([row[1] for row in self._rows]),
-            confidence=np.array([row[2] for row in self._rows], np.float32),
+            points=np.stack([row[2] for row in self._rows]),
+            confidence=np.array([row[3] for row in self._rows], np.float32),
         )
 
 

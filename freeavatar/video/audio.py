@@ -11,7 +11,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Discard
 
 from freeavatar.errors import VideoError
-from freeavatar.video.media import open_media, read_packets
+from freeavatar.video.media import open_media, read_packets, seek_before
 from freeavatar.video.reader import VideoReader
 
 _log = logging.getLogger(__name__)
@@ -19,32 +19,37 @@ _log = logging.getLogger(__name__)
 _LOWEST_MP3_RATE = 16000  # MP4 takes no slower MP3
 _RATE = 48000
 _LONGEST_GAP = 60  # seconds; filled with silence in memory
+_LEAD = 2  # seconds decoded before a cut, so that decoders have started up
 
 
 class AudioTrack:
     """The first audio track of a file, written to an MP4 a little at a time in constant memory.
 
-    AAC and MP3 are copied, everything else becomes AAC. Time 0 is the first video frame of the file.
+    AAC and MP3 are copied, everything else becomes AAC. Time 0 is the first video frame of the file, or ``start``
+    seconds later.
     Damaged audio is left out with a logged warning; a file without audio gives an empty track.
     """
 
-    def __init__(self, path: Path, output: OutputContainer) -> None:
+    def __init__(self, path: Path, output: OutputContainer, *, start: Fraction = Fraction(0)) -> None:
         """Add an audio stream to ``output``.
 
         Args:
             path: File with audio; if it has no video, time 0 is that of its own clock.
             output: MP4 whose header is not yet written.
+            start: Second of the video that becomes time 0.
 
         Raises:
             VideoError: the file cannot be opened, or the codec of its audio is unknown.
         """
         self._name = path.name
-        self._origin = _first_frame_time(path)
+        self._origin = _first_frame_time(path) + start
         self._input = open_media(path)
         self._output = output
         self._next: av.Packet | None = None
         self._packets: Iterator[av.Packet] = iter(())
         source = _audio_stream(self._input, self._name)
+        if source is not None and start > _LEAD:
+            seek_before(self._input, source, self._origin - _LEAD)
         if source is not None and _fits_mp4(source):
             self._packets = self._copied(source, output.add_stream_from_template(source))
         elif source is not None:
@@ -99,6 +104,8 @@ class AudioTrack:
                     if start > end + _LONGEST_GAP:
                         raise ValueError(f"it pauses for {float(start - end):.0f} s")
                     end = start
+                    if end + Fraction(frame.samples, frame.sample_rate) <= 0:
+                        continue
                     frame.time_base = Fraction(1, frame.sample_rate)
                     frame.pts = round(start / frame.time_base)
                 end += Fraction(frame.samples, frame.sample_rate)

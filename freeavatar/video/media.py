@@ -45,6 +45,26 @@ def open_media(path: Path) -> InputContainer:
     ) from reason
 
 
+def seek_before(container: InputContainer, stream: Stream, time: Fraction) -> bool:
+    """Go to a place from which everything at ``time`` and later decodes.
+
+    Args:
+        container: not read from so far.
+        stream: the stream that will be read.
+        time: on the file's own clock, seconds.
+
+    Returns:
+        Whether the container moved: only formats with an index of exact times are trusted.
+    """
+    if not stream.time_base or not {"mp4", "matroska"} & set(container.format.name.split(",")):
+        return False
+    try:
+        container.seek(int(time / stream.time_base), stream=stream, backward=True)
+    except av.FFmpegError:
+        return False
+    return True
+
+
 def tidy_rate(rate: Fraction) -> Fraction:
     """The nearest rate with terms small enough for any codec; 30000/1001 stays what it is."""
     return max(rate.limit_denominator(1001), Fraction(1, 1001))

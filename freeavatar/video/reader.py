@@ -1,6 +1,7 @@
 """Reading: any video file as upright RGB frames with exact presentation times."""
 
 import logging
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,7 +18,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from freeavatar.errors import VideoError
-from freeavatar.video.media import open_media, read_packets, tidy_rate
+from freeavatar.video.media import open_media, read_packets, seek_before, tidy_rate
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +26,8 @@ _HIGHEST_RATE = 300
 _DEFAULT_RATE = Fraction(30)
 _RATE_PACKETS = 60
 _RESTART = Fraction(1)
+_SEEK_FROM, _LOOK_BACK = 1, 1
+_SLACK = Fraction(1, 10_000)  # seconds; a frame at 0.04 belongs to a range from 0.04
 _IDENTITY = np.array([[1, 0], [0, 1]])
 
 
@@ -51,7 +54,7 @@ class Frame:
     index: int
     """Place in the video, from 0."""
     time: float
-    """Presentation time, seconds from the first frame, strictly increasing."""
+    """Presentation time, seconds from the first frame read, strictly increasing."""
     image: np.ndarray
     """Upright RGB, ``(H, W, 3)`` uint8."""
 
@@ -65,18 +68,24 @@ class VideoReader:
     Attributes:
         info: What is known before reading, a :class:`VideoInfo`.
         start: Time of the first frame on the file's own clock, seconds; audio shares that clock.
+        offset: Time of the first frame that is read, seconds from the file's first frame.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, start: float = 0.0, end: float | None = None) -> None:
         """Open a video and decode its first frame.
 
         Args:
             path: Video file, of any container and codec FFmpeg reads.
+            start: Second from which on frames are read; what lies before is not decoded, where the file's
+                format allows it.
+            end: Second before which reading stops; default the end of the file.
 
         Raises:
-            VideoError: ``path`` is no file, is not a video, or no frame of it can be decoded.
+            VideoError: ``path`` is no file, is not a video, or no frame of it, or of that range, can be decoded.
         """
         self.path = Path(path)
+        self._from = Fraction(start) - _SLACK
+        self._until = None if end is None else Fraction(end) - _SLACK
         with open_media(self.path) as container:
             stream = _video_stream(container, self.path)
             stamp, first = next(_decode(container, stream), (None, None))
@@ -89,6 +98,7 @@ class VideoReader:
             self._coded_size = first.height, first.width
             self._matrix = _display_matrix(first)
             self.info = self._describe(container, stream)
+        self.offset = self._first_time() if start > 0 or end is not None else Fraction(0)
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield the frames in presentation order, reopening the file.
@@ -96,16 +106,60 @@ class VideoReader:
         Raises:
             VideoError: the file is gone or can no longer be opened.
         """
-        clock = _Clock(1 / self.info.rate)
         converter = VideoReformatter()
-        index = 0
-        with open_media(self.path) as container:
-            for stamp, frame in _decode(container, _video_stream(container, self.path)):
-                time = clock.time(stamp)
-                if time is not None:
-                    yield Frame(index, float(time), self._upright(frame, converter))
-                    index += 1
-        self._warn_if_short(clock.last)
+        time = Fraction(0)
+        for index, (time, frame) in enumerate(self._timed(self._from, self._until)):
+            yield Frame(index, float(time - self.offset), self._upright(frame, converter))
+        if self._until is None:
+            self._warn_if_short(time)
+
+    def frame_at(self, second: float) -> Frame:
+        """The frame on screen at a second of the file: the last one that is not later, or the first.
+
+        Raises:
+            VideoError: the file is gone or can no longer be opened.
+        """
+        moment = Fraction(max(second, 0)) + _SLACK
+        near = deque(self._timed(moment - _LOOK_BACK, moment), maxlen=1)
+        near = near or deque(self._timed(Fraction(-1), moment), maxlen=1)
+        time, frame = near[0] if near else next(self._timed(Fraction(-1), None))
+        return Frame(0, float(time), self._upright(frame, VideoReformatter()))
+
+    def _first_time(self) -> Fraction:
+        first = next((time for time, _ in self._timed(self._from, self._until)), None)
+        if first is None:
+            length = self.info.duration
+            ends = f"it ends at {length:.1f} s" if length else "it is shorter, or the range holds no frame"
+            raise VideoError(
+                f"{self.path.name} shows no frame from second {float(self._from + _SLACK):g} on"
+                f"{'' if self._until is None else f' and before {float(self._until + _SLACK):g}'}: {ends}; "
+                "choose a range within it."
+            )
+        return first
+
+    def _timed(self, begin: Fraction, until: Fraction | None) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+        """Frames from ``begin`` on and before ``until``, with their time since the file's first frame."""
+        is_seeking = begin > _SEEK_FROM
+        while True:
+            with open_media(self.path) as container:
+                stream = _video_stream(container, self.path)
+                is_seeking = is_seeking and seek_before(container, stream, self.start + begin)
+                clock = _Clock(1 / self.info.rate, self.start if is_seeking else None)
+                is_first = True
+                for stamp, frame in _decode(container, stream):
+                    time = clock.time(stamp)
+                    if time is None:
+                        continue
+                    if is_first and is_seeking and (stamp is None or time > begin):
+                        break  # the index led astray: read all
+                    is_first = False
+                    if until is not None and time >= until:
+                        return
+                    if time >= begin:
+                        yield time, frame
+                else:
+                    return
+            is_seeking = False
 
     def _describe(self, container: InputContainer, stream: VideoStream) -> VideoInfo:
         rate = tidy_rate(_nominal_rate(stream) or _measure_rate(self.path))
@@ -114,10 +168,17 @@ class VideoReader:
         return VideoInfo(
             size=(width, height) if _is_sideways(self._matrix) else (height, width),
             rate=rate,
-            frames=stream.frames or (max(round(duration * rate), 1) if duration else None),
+            frames=self._count(stream.frames or None, duration, rate),
             duration=duration,
             has_audio=bool(container.streams.audio),
         )
+
+    def _count(self, frames: int | None, duration: float | None, rate: Fraction) -> int | None:
+        """Estimated frames of the range."""
+        if self._from > 0 or self._until is not None:
+            ends = [float(v) for v in (duration, self._until) if v is not None]
+            return max(round((min(ends) - max(float(self._from), 0)) * rate), 1) if ends else None
+        return frames or (max(round(duration * rate), 1) if duration else None)
 
     def _upright(self, frame: av.VideoFrame, converter: VideoReformatter) -> np.ndarray:
         height, width = self._coded_size
@@ -212,10 +273,10 @@ def _orient(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 class _Clock:
     """Makes strictly increasing times, from 0, of a file's own stamps."""
 
-    def __init__(self, period: Fraction) -> None:
+    def __init__(self, period: Fraction, origin: Fraction | None = None) -> None:
         self.last = -period
         self._period = period
-        self._origin: Fraction | None = None
+        self._origin = origin
 
     def time(self, stamp: Fraction | None) -> Fraction | None:
         """Time of the next frame; None if it is to be dropped because it does not come later."""

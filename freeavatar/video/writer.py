@@ -33,7 +33,14 @@ class VideoWriter:
     """
 
     def __init__(
-        self, path: str | Path, *, size: tuple[int, int], rate: Fraction, audio_from: str | Path | None = None
+        self,
+        path: str | Path,
+        *,
+        size: tuple[int, int],
+        rate: Fraction,
+        audio_from: str | Path | None = None,
+        audio_start: Fraction = Fraction(0),
+        audio_tail: float = _LONGEST_AUDIO_TAIL,
     ) -> None:
         """Describe the video to be written.
 
@@ -41,8 +48,10 @@ class VideoWriter:
             path: Target file; its folder exists.
             size: (H, W) of the frames, at least 1 x 1.
             rate: Nominal frames a second, above 0.
-            audio_from: File whose audio is kept, in step with its own first video frame, up to one
-                second past the last frame. Audio that cannot be read is left out with a warning.
+            audio_from: File whose audio is kept, in step with its own first video frame. Audio that cannot
+                be read is left out with a warning.
+            audio_start: Second of that file which becomes time 0.
+            audio_tail: Seconds that the audio may last longer than the last frame.
 
         Raises:
             InputError: the size or the rate is not positive.
@@ -54,6 +63,7 @@ class VideoWriter:
         self._size = size
         self._rate = tidy_rate(Fraction(rate))
         self._audio_from = None if audio_from is None else Path(audio_from)
+        self._audio_start, self._audio_tail = audio_start, audio_tail
         self._audio: AudioTrack | None = None
         self._converter = VideoReformatter()
         self._last = -1
@@ -129,7 +139,7 @@ class VideoWriter:
         context.color_range, context.colorspace = ColorRange.MPEG, Colorspace.ITU709
         context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
         if audio_from is not None:
-            self._audio = AudioTrack(audio_from, self._container)
+            self._audio = AudioTrack(audio_from, self._container, start=self._audio_start)
         self._container.start_encoding()
 
     def _to_frame(self, image: np.ndarray, ticks: int) -> av.VideoFrame:
@@ -154,7 +164,7 @@ class VideoWriter:
         self._container.mux(self._stream.encode(None))
         if self._audio is not None:
             end = self._last / _TICKS + 1 / self._rate
-            self._audio.write_until(end + _LONGEST_AUDIO_TAIL)
+            self._audio.write_until(end + self._audio_tail)
         self._container.close()
         os.replace(self._temporary, self.path)
 

@@ -1,0 +1,67 @@
+"""Who is in a clip: people counted in the order a number calls them."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from freeavatar.faces.detect import detect_faces
+from freeavatar.faces.retina import Face, overlap
+from freeavatar.video import Frame
+
+CHOICE_TIME = 1.0
+"""Time from the first face during which others may turn up and are counted, in seconds."""
+SEARCH, DEEP_SEARCH = 640, 1280
+"""Long sides up to which a frame is searched for a face that is not in sight: mostly, and now and then."""
+_DEEP_SEARCH_EVERY = 10
+_PATIENCE = 5.0
+"""Seconds without any face after which nobody is expected any more."""
+_SAME_PLACE = 0.3
+"""Overlap from which two boxes, a frame apart, are one person."""
+
+
+def search_reach(index: int) -> int:
+    """Long side of the finest search of the ``index``-th frame without a face, in pixels."""
+    return DEEP_SEARCH if index % _DEEP_SEARCH_EVERY == 0 else SEARCH
+
+
+class Lineup:
+    """People in the order they were seen, those who were seen together largest first."""
+
+    def __init__(self) -> None:
+        self.first: list[tuple[Frame, Face]] = []
+        """The frame in which each was seen first, and the face there."""
+        self.now: list[Face | None] = []
+        """Each one's face in the last frame."""
+        self._last: list[Face] = []
+
+    def add(self, frame: Frame, faces: list[Face]) -> None:
+        """Count the faces of the next frame, given largest first."""
+        self.now = [None] * len(self._last)
+        for face in faces:
+            boxes = np.array([known.box for known in self._last]).reshape(-1, 4)
+            fit = overlap(np.array(face.box), boxes) * [seen is None for seen in self.now]
+            if len(fit) and fit.max() > _SAME_PLACE:
+                person = int(fit.argmax())
+                self.now[person] = self._last[person] = face
+            else:
+                self.first.append((frame, face))
+                self.now.append(face)
+                self._last.append(face)
+
+
+def find_faces(frames: Iterable[Frame]) -> list[tuple[Frame, Face]]:
+    """People seen within a second of the first face, in the order that ``face`` of :func:`track_faces` counts.
+
+    Returns:
+        The frame in which each was seen first, and the face there; empty if there is none in five seconds.
+    """
+    lineup, begin = Lineup(), None
+    for index, frame in enumerate(frames):
+        if frame.time - (frame.time if begin is None else begin) > CHOICE_TIME or (
+            begin is None and frame.time > _PATIENCE
+        ):
+            break
+        lineup.add(frame, detect_faces(frame.image, largest_side=search_reach(index)))
+        if begin is None and lineup.first:
+            begin = frame.time
+    return lineup.first

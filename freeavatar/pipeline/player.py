@@ -1,0 +1,120 @@
+"""Playing a take: one posed frame at any time, at the speed of a slider."""
+
+import threading
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from freeavatar.avatars import Avatar, avatar_path, load_avatar
+from freeavatar.faces import crop_face
+from freeavatar.models import Bundle, load_bundle
+from freeavatar.pipeline.animation import decode, retarget
+from freeavatar.pipeline.device import choose_device
+from freeavatar.pipeline.editing import neutral_of
+from freeavatar.pipeline.options import AnimateOptions
+from freeavatar.pipeline.profile import Profile, make_profile
+from freeavatar.pipeline.take import Take
+from freeavatar.render import Look, Renderer
+from freeavatar.rig import Performance
+
+
+class Poser:
+    """A renderer that several threads may share; :func:`shared_poser` keeps those in use."""
+
+    def __init__(self, avatar: Avatar, *, device: str = "auto") -> None:
+        self.avatar = avatar
+        self._renderer = Renderer(avatar, device=choose_device(device))
+        self._lock = threading.Lock()
+
+    def draw(self, played: Performance, index: int, *, size: int = 512) -> np.ndarray:
+        """Picture of one frame of a performance of the avatar's own controls, ``(size, size, 3)`` uint8."""
+        with self._lock:
+            return self._renderer.picture(played.weights[index], played.head[index], look=Look((size, size)))
+
+
+def shared_poser(avatar: str | Path, *, device: str = "auto") -> Poser:
+    """The poser of an avatar, loaded at first use.
+
+    Raises:
+        AvatarError: it cannot be loaded.
+    """
+    path = avatar_path(avatar)
+    return _poser(str(avatar), path.stat().st_mtime_ns if path.is_file() else 0, device)
+
+
+@lru_cache(maxsize=8)
+def _poser(avatar: str, _modified: int, device: str) -> Poser:
+    return Poser(load_avatar(avatar), device=device)
+
+
+@lru_cache(maxsize=2)
+def shared_bundle(device: str = "auto") -> Bundle:
+    """The weights that ship, loaded at first use."""
+    return load_bundle(device=choose_device(device))
+
+
+class Player:
+    """A take on any avatar, with any settings."""
+
+    def __init__(self, take: Take, *, bundle: Bundle | None = None, device: str = "auto") -> None:
+        """Take over a take.
+
+        Args:
+            take: the take.
+            bundle: weights for avatars that the take has no rigs of; default those that ship.
+            device: auto, cpu, cuda or mps.
+        """
+        self.take = take
+        self._bundle, self._device = bundle, device
+
+    def perform(self, avatar: str | Path, options: AnimateOptions) -> Performance:
+        """ARKit's blendshapes with these settings.
+
+        Raises:
+            AvatarError: the avatar cannot be loaded.
+            WeightsError: the take has no rigs of it and was made with other weights.
+            InputError: no face is in sight around the marked neutral second.
+        """
+        poser = shared_poser(avatar, device=self._device)
+        self._decode(poser.avatar)
+        return self.take.edited(poser.avatar.name, options)
+
+    def pose(self, avatar: str | Path, second: float, options: AnimateOptions, *, size: int = 512) -> np.ndarray:
+        """Picture of the avatar at a second of the take, ``(size, size, 3)`` uint8.
+
+        Raises:
+            As :meth:`perform`.
+        """
+        poser = shared_poser(avatar, device=self._device)
+        played = retarget(poser.avatar, self.perform(avatar, options))
+        return poser.draw(played, self.take.index_at(second), size=size)
+
+    def actor(self, second: float) -> np.ndarray:
+        """The frame of the input at a second of the take, ``(H, W, 3)`` uint8.
+
+        Raises:
+            InputError, VideoError: the input is gone or cannot be read.
+        """
+        return self.take.source().frame_at(self.take.offset + second).image
+
+    def crop(self, second: float, *, size: int = 288) -> np.ndarray | None:
+        """The tracked crop at a second of the take, ``(size, size, 3)`` uint8; None without a face."""
+        index = self.take.index_at(second)
+        if self.take.track.confidence[index] <= 0:
+            return None
+        return crop_face(self.actor(second), self.take.track.points[index], size=size)
+
+    def profile(self, name: str, options: AnimateOptions) -> Profile:
+        """The neutral of this take with these settings, to be kept.
+
+        Raises:
+            InputError: no face is in sight around the marked neutral second.
+        """
+        raw = next(iter(self.take.performances.values()))
+        neutral, rest = neutral_of(raw, options, offset=self.take.offset)
+        return make_profile(name, self.take.info.weights, raw.names, neutral, rest)
+
+    def _decode(self, avatar: Avatar) -> None:
+        if avatar.name not in self.take.performances:
+            self.take = decode(self.take, [avatar], self._bundle or shared_bundle(self._device))

@@ -1,0 +1,81 @@
+"""One moment before the run: what the tracker sees of it, and how the avatar looks there."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from freeavatar.avatars import DEFAULT_AVATAR
+from freeavatar.errors import FaceError
+from freeavatar.models import Bundle
+from freeavatar.pipeline.animation import perform, retarget
+from freeavatar.pipeline.device import choose_device
+from freeavatar.pipeline.editing import edit
+from freeavatar.pipeline.options import AnimateOptions
+from freeavatar.pipeline.player import shared_bundle, shared_poser
+from freeavatar.pipeline.profile import Profile
+from freeavatar.pipeline.sources import open_source
+from freeavatar.pipeline.tracking import TrackBuilder, tracked_frames
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """One moment of the actor and the avatar."""
+
+    second: float
+    """Of the input."""
+    frame: np.ndarray
+    """The actor, RGB ``(H, W, 3)`` uint8."""
+    points: np.ndarray
+    """Five points of the face in it, ``(5, 2)`` float32."""
+    crop: np.ndarray
+    """What is read, RGB ``(144, 144, 3)`` uint8."""
+    posed: np.ndarray
+    """The avatar, RGB ``(size, size, 3)`` uint8."""
+    confidence: float
+    """How sure the detector is, in [0, 1]."""
+
+
+def preview(
+    path: str | Path,
+    second: float | None = None,
+    avatar: str | Path = DEFAULT_AVATAR,
+    *,
+    options: AnimateOptions | None = None,
+    bundle: Bundle | None = None,
+    size: int = 512,
+) -> Preview:
+    """Pose an avatar as the actor at one moment.
+
+    A neutral is taken off only if the settings bring a profile: one frame has none to show.
+
+    Args:
+        path: a video, an image or a folder of images.
+        second: of the input; default the start of the range.
+        avatar: name of an avatar or path of a GLB file.
+        options: settings.
+        bundle: weights; default those that ship.
+        size: side of the avatar's picture, in pixels.
+
+    Raises:
+        InputError, VideoError, AvatarError: the input or the avatar cannot be read.
+        FaceError: no face is in sight at that moment.
+    """
+    options = options or AnimateOptions()
+    source = open_source(Path(path), start=options.start, end=options.end)
+    frame = source.frame_at(options.start if second is None else second)
+    device = choose_device(options.device)
+    bundle = bundle or shared_bundle(options.device)
+    (tracked,) = tracked_frames([frame], face=options.face, is_sequence=False)
+    if tracked.crop is None or tracked.points is None:
+        raise FaceError(f"no face is in sight at second {frame.time:.1f}: choose another moment, or draw a crop.")
+    builder = TrackBuilder(bundle.encoder, device)
+    builder.add(tracked)
+    poser = shared_poser(avatar, device=options.device)
+    raw = perform(poser.avatar, builder.finish(source.path.name), bundle, source.rate)
+    has_profile = isinstance(options.calibration, Profile)
+    if isinstance(options.calibration, Profile):
+        options.calibration.check_weights(bundle.id)
+    still = replace(options, smoothing=0, calibration=options.calibration if has_profile else "none")
+    posed = poser.draw(retarget(poser.avatar, edit(raw, still)), 0, size=size)
+    return Preview(frame.time, frame.image, tracked.points, tracked.crop, posed, tracked.confidence)
