@@ -30,7 +30,7 @@ def build(tabs: Sequence[str] = TABS, *, labels: Path | None = None) -> gr.Block
         labels: database of the Label tab; default the app's own.
     """
     makers = {
-        "animate": (word("tab.animate"), animate.build),
+        "animate": (word("tab.animate"), lambda: animate.build(demo)),
         "label": (word("tab.label"), lambda: label.build(labels)),
         "admin": (word("tab.admin"), lambda: admin.build(labels)),
     }

@@ -15,7 +15,7 @@ ALLOWED = {
     "render": {"avatars", "render"},
     "export": {"avatars", "export"},
     "pipeline": {"video", "faces", "models", "avatars", "render", "export", "pipeline"},
-    "ui": {"avatars", "paths", "pipeline", "runs", "video", "ui"},
+    "ui": {"avatars", "models", "paths", "pipeline", "render", "runs", "video", "ui"},
 }
 """What each package may use of freeavatar, besides what all may."""
 

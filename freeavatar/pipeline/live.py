@@ -5,21 +5,23 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-import torch
 
 from freeavatar.avatars import Avatar
 from freeavatar.errors import FaceError, InputError
 from freeavatar.faces import Face, FaceTracker, crop_face, head_pose
 from freeavatar.models import Bundle
 from freeavatar.pipeline import motion
-from freeavatar.pipeline.animation import HEAD_LIMIT, retarget
-from freeavatar.pipeline.tracking import encode_crops
+from freeavatar.pipeline.animation import perform, retarget
+from freeavatar.pipeline.editing import HEAD_LIMIT
+from freeavatar.pipeline.regions import Regions, scale_regions
+from freeavatar.pipeline.tracking import Track, encode_crops
 from freeavatar.render import Look, Renderer
 from freeavatar.rig import Performance
 from freeavatar.video import Frame
 
 CALIBRATION_TIME = 0.6
 """Seconds before a press of the button that are averaged to the neutral face."""
+_RATE = Fraction(30)
 _STEADY = 2.5
 """Cutoff of the points' filter at rest, in hertz; its speed is in eye distances a second."""
 _CALM, _QUICK = 0.6, 8.0
@@ -172,10 +174,9 @@ class Live:
         return np.concatenate([weights, np.clip(pose - rest, -HEAD_LIMIT, HEAD_LIMIT)])
 
     def _decode(self, feature: np.ndarray) -> np.ndarray:
-        decoder = self._bundle.decoder
-        with torch.inference_mode():
-            identity = torch.tensor([decoder.identity(self._avatar.name)], device=self._device)
-            return decoder(torch.from_numpy(feature)[None].to(self._device), identity).cpu().numpy()[0]
+        row = np.zeros((1, 0), np.float32)
+        track = Track(np.zeros(1), feature[None], row, np.zeros((1, 3), np.float32), row, np.ones(1, np.float32))
+        return perform(self._avatar, track, self._bundle, _RATE).weights[0]
 
     def _perform(self, time: float, face: Face | None, options: LiveOptions) -> Performance:
         """What the avatar shows now: measured, or held and then eased to neutral."""
@@ -190,9 +191,9 @@ class Live:
             self._calm.cutoff = cutoff
             scale = np.array([1.0] * len(names) + [30.0] * 3, np.float32)
             values = self._calm.update(values / scale, time) * scale
-        weights = np.clip(values[:-3] * options.gain, 0, 1).astype(np.float32)
+        weights = scale_regions(np.clip(values[None, :-3], 0, 1), names, Regions(), options.gain)
         head = (values[-3:] * options.has_head_pose).astype(np.float32)
         return Performance(
-            avatar=self._avatar.name, names=names, weights=weights[None], times=np.array([time]), rate=Fraction(30),
-            head=head[None], confidence=np.array([0.0 if face is None else face.score], np.float32),
+            avatar=self._avatar.name, names=names, weights=weights.astype(np.float32), times=np.array([time]),
+            rate=_RATE, head=head[None], confidence=np.array([0.0 if face is None else face.score], np.float32),
         )  # fmt: skip

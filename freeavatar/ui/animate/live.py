@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,10 @@ import gradio as gr
 
 from freeavatar.avatars import DEFAULT_AVATAR, available_avatars, load_avatar, portrait_of
 from freeavatar.errors import FreeAvatarError, InputError
-from freeavatar.models import Bundle, load_bundle
+from freeavatar.pipeline import shared_bundle
 from freeavatar.pipeline.live import Live, LiveOptions
 from freeavatar.pipeline.sources import read_image
+from freeavatar.ui.animate.avatars import visible_avatars
 from freeavatar.ui.pictures import data_url, image_of
 from freeavatar.ui.words import words_under
 
@@ -26,11 +26,6 @@ MOST_SESSIONS = 4
 _LARGEST_FRAME = 400_000
 """Bytes of the largest frame that is looked at, as text."""
 _HERE = Path(__file__).parent
-
-
-@cache
-def _bundle() -> Bundle:
-    return load_bundle()
 
 
 @dataclass
@@ -53,7 +48,7 @@ class LiveDesk:
         Raises:
             InputError: too many visitors are live already.
         """
-        live = Live(_bundle(), load_avatar(_known(request.get("avatar"))))
+        live = Live(shared_bundle(), load_avatar(_known(request.get("avatar"))))
         with self._lock:
             now = time.monotonic()
             self._sessions = {k: s for k, s in self._sessions.items() if now - s.used < IDLE}
@@ -65,7 +60,7 @@ class LiveDesk:
 
     def cast(self, request: dict[str, Any]) -> dict[str, Any]:
         """Everybody who can be driven: ``avatars``, each with ``name`` and ``portrait`` (a data URL)."""
-        return {"avatars": [{"name": name, "portrait": _portrait(name)} for name in available_avatars()]}
+        return {"avatars": [{"name": name, "portrait": _portrait(name)} for name in visible_avatars([])]}
 
     def stop(self, request: dict[str, Any]) -> dict[str, Any]:
         """Close a session."""

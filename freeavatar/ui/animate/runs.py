@@ -46,10 +46,31 @@ class Run:
         return self.folder / (self.combined or self.files[self.avatars[0]]["video"])
 
     @property
+    def stem(self) -> str:
+        """Name of the input, without its ending."""
+        return self.take.split(".take.")[0]
+
+    @property
+    def profile(self) -> Path:
+        """The actor's neutral, to be used again."""
+        return self.folder / f"{self.stem}_profile.json"
+
+    @property
+    def zip(self) -> Path:
+        """All downloads in one file."""
+        return self.folder / f"{self.stem}.zip"
+
+    @property
     def downloads(self) -> list[Path]:
-        """Every file to take home, without the take."""
+        """Every file to take home."""
         names = [name for files in self.files.values() for name in files.values()]
-        return [self.folder / name for name in (*names, *([self.combined] if self.combined else []))]
+        combined = [self.combined] if self.combined else []
+        return [*(self.folder / name for name in (*names, *combined)), self.profile]
+
+    @property
+    def kept_until(self) -> float:
+        """When it may be deleted, seconds since 1970."""
+        return self.made + DAYS * 86400
 
     def save(self) -> None:
         """Write it to its folder.
