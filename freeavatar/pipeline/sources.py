@@ -143,7 +143,7 @@ def open_source(path: Path, *, start: float = 0.0, end: float | None = None) -> 
 
 def _places(count: int, start: float, end: float | None) -> slice:
     """Which of ``count`` images, a frame apart, lie in a range of seconds."""
-    first, last = (math.ceil(second * FOLDER_RATE - 1e-3) for second in (start, math.inf if end is None else end))
+    first, last = (math.ceil(second * FOLDER_RATE - 1e-3) for second in (start, count if end is None else end))
     return slice(first, last)
 
 
