@@ -14,9 +14,11 @@ from pathlib import Path
 import gradio as gr
 
 from freeavatar.errors import FreeAvatarError
-from freeavatar.paths import home
+from freeavatar.paths import avatars_folder
+from freeavatar.runs import runs_folder
 from freeavatar.ui import admin, animate, explore, label, train
 from freeavatar.ui.theme import CSS, THEME
+from freeavatar.ui.words import I18N, word
 
 TABS = ("animate", "label", "explore", "train", "admin")
 BEHIND_THE_DOOR = ("train", "admin")
@@ -31,17 +33,18 @@ def build(tabs: Sequence[str] = TABS, *, labels: Path | None = None) -> gr.Block
         labels: database of the Label tab; default the app's own.
     """
     makers = {
-        "animate": ("Animate", animate.build),
-        "label": ("Label", lambda: label.build(labels)),
-        "explore": ("Explore", lambda: explore.build(labels, may_ask="admin" in tabs)),
-        "train": ("Train", lambda: train.build(labels)),
-        "admin": ("Label admin", lambda: admin.build(labels)),
+        "animate": (word("tab.animate"), lambda: animate.build(demo)),
+        "label": (word("tab.label"), lambda: label.build(labels)),
+        "explore": (word("tab.explore"), lambda: explore.build(labels, may_ask="admin" in tabs)),
+        "train": (word("tab.train"), lambda: train.build(labels)),
+        "admin": (word("tab.admin"), lambda: admin.build(labels)),
     }
     with gr.Blocks(title="FreeAvatar", delete_cache=(3600, 86400)) as demo:
         if len(tabs) == 1:
             makers[tabs[0]][1]()
             return demo
-        gr.Markdown("# FreeAvatar\nOne face video in, every avatar plays the same expression.")
+        gr.Markdown("# FreeAvatar", elem_id="title")
+        gr.Markdown(word("app.lead"), elem_id="lead")
         for name in tabs:
             title, make = makers[name]
             with gr.Tab(title):
@@ -51,9 +54,9 @@ def build(tabs: Sequence[str] = TABS, *, labels: Path | None = None) -> gr.Block
 
 def launch(demo: gr.Blocks, *, tabs: Sequence[str] = TABS, **options: object) -> tuple:
     """Launch ``demo`` with the project's settings; ``options`` go to ``gr.Blocks.launch``."""
-    folders = [str(home() / "animations"), str(animate.EXAMPLES)] if "animate" in tabs else []
+    folders = [str(path) for path in (runs_folder(), avatars_folder(), animate.EXAMPLES)] if "animate" in tabs else []
     return demo.queue(default_concurrency_limit=4).launch(
-        theme=THEME, css=CSS + label.CSS + explore.CSS + train.CSS + admin.CSS,
+        theme=THEME, css=CSS + animate.CSS + label.CSS + explore.CSS + train.CSS + admin.CSS, i18n=I18N,
         max_file_size="500mb" if {"animate", "explore"} & set(tabs) else "1kb",
         enable_monitoring=False, run_history=False, allowed_paths=folders, footer_links=[], share=False, **options,
     )  # fmt: skip

@@ -14,7 +14,7 @@ DAYS = 30
 """How long the app keeps an animation."""
 
 _log = logging.getLogger(__name__)
-_RUN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+_RUN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6,32}")
 
 
 def runs_folder() -> Path:
@@ -23,12 +23,12 @@ def runs_folder() -> Path:
 
 
 def make_run() -> Path:
-    """A new folder for one animation.
+    """A new folder for one animation, under a name that nobody can guess.
 
     Raises:
         InputError: it cannot be made.
     """
-    return make_folder(runs_folder() / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid4().hex[:6]}")
+    return make_folder(runs_folder() / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid4().hex}")
 
 
 def find_run(name: str) -> Path | None:

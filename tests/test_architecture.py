@@ -16,7 +16,7 @@ ALLOWED = {
     "export": {"avatars", "export"},
     "pipeline": {"video", "faces", "models", "avatars", "render", "export", "pipeline"},
     "explore": {"video", "faces", "models", "avatars", "render", "pipeline", "paths", "explore"},
-    "ui": {"avatars", "faces", "models", "paths", "pipeline", "runs", "video", "explore", "ui"},
+    "ui": {"avatars", "faces", "models", "paths", "pipeline", "render", "runs", "video", "explore", "ui"},
 }
 """What each package may use of freeavatar, besides what all may."""
 

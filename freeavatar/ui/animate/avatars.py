@@ -1,0 +1,116 @@
+"""Whom to animate: the gallery of portraits, and avatars of the visitor's own."""
+
+import html
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from freeavatar.avatars import DEFAULT_AVATAR, Avatar, add_avatar, available_avatars, portrait_of
+from freeavatar.errors import FreeAvatarError
+from freeavatar.render.preview import write_portrait
+from freeavatar.ui.words import language_of, say, word
+
+_OWN = re.compile(r"(.+)-[0-9a-f]{12}")
+"""Names of avatars that were added on the page: nobody else can guess them, and nobody else is shown them."""
+
+
+def visible_avatars(own: list[str]) -> list[str]:
+    """Avatars that everybody sees, then those of this visitor."""
+    names = available_avatars()
+    return [name for name in names if name in own or not _OWN.fullmatch(name)]
+
+
+def label_of(name: str) -> str:
+    """How an avatar is called on the page."""
+    match = _OWN.fullmatch(name)
+    return match[1] if match else name
+
+
+def add_own(path: Path) -> tuple[str, tuple[str, ...]]:
+    """Add a visitor's GLB: its name, and what was found in it.
+
+    Raises:
+        AvatarError, InputError: it cannot be driven or kept.
+    """
+    stem = re.sub(r"[^a-z0-9_]+", "-", path.stem.lower()).strip("-_")[:24] or "avatar"
+    added = add_avatar(path, draw=_draw, name=f"{stem}-{secrets.token_hex(6)}")
+    return added.name, added.findings
+
+
+def _draw(avatar: Avatar, folder: Path) -> None:
+    write_portrait(avatar, folder / f"{avatar.name}.png")
+
+
+def _portraits(own: list[str]) -> list[tuple[str, str]]:
+    return [(str(path), label_of(name)) for name in visible_avatars(own) if (path := portrait_of(name))]
+
+
+def choices_of(own: list[str]) -> list[tuple[str, str]]:
+    """Label and name of every avatar that a visitor sees."""
+    return [(label_of(name), name) for name in visible_avatars(own)]
+
+
+def _report(name: str, findings: tuple[str, ...], language: str) -> str:
+    items = "".join(f"<li>{html.escape(text)}</li>" for text in findings)
+    head = html.escape(say(language, "avatars.added", name=label_of(name)))
+    return f'<div class="fa-status" role="status"><b>{head}</b><ul>{items}</ul></div>'
+
+
+@dataclass(frozen=True)
+class Cast:
+    """The components."""
+
+    chosen: gr.CheckboxGroup
+    own: gr.BrowserState
+    """Names of the avatars that this visitor added."""
+
+
+def build_cast() -> Cast:
+    """Lay the gallery out."""
+    own = gr.BrowserState([], storage_key="freeavatar.avatars", secret="freeavatar")
+    portraits = gr.Gallery(
+        _portraits([]), label=word("avatars.portraits"), show_label=False, columns=5, height="auto",
+        object_fit="cover", allow_preview=False, interactive=False, buttons=[], elem_id="portraits",
+    )  # fmt: skip
+    chosen = gr.CheckboxGroup(
+        choices_of([]), value=[DEFAULT_AVATAR], label=word("avatars"), info=word("avatars.info"), elem_id="avatars"
+    )
+    with gr.Accordion(word("avatars.own"), open=False, elem_id="own"):
+        file = gr.File(label=word("avatars.own.file"), file_types=[".glb", ".vrm"], height=120, elem_id="own-file")
+        report = gr.HTML("", elem_id="own-report")
+    quiet: Any = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+    portraits.select(_toggle, [chosen, own], [chosen, portraits], **quiet)
+    file.upload(
+        _add, [file, chosen, own], [report, chosen, portraits, own, file],
+        concurrency_id="small", concurrency_limit=2, api_visibility="private", show_progress_on=report,
+    )  # fmt: skip
+    gr.on([own.change], _refresh, [own, chosen], [chosen, portraits], **quiet)
+    return Cast(chosen, own)
+
+
+def _toggle(chosen: list[str], own: list[str], event: gr.SelectData) -> tuple[list[str], Any]:
+    """Choose the avatar whose portrait was clicked, or leave it out if it was chosen."""
+    name = [name for name in visible_avatars(own) if portrait_of(name)][event.index]
+    others = [avatar for avatar in chosen if avatar != name]
+    return (others if name in chosen else [*chosen, name]), gr.Gallery(selected_index=None)
+
+
+def _add(path: str, chosen: list[str], own: list[str], request: gr.Request) -> tuple[Any, ...]:
+    language = language_of(request)
+    try:
+        name, findings = add_own(Path(path))
+    except FreeAvatarError as error:
+        raise gr.Error(str(error), title=say(language, "avatars.refused"), duration=None) from error
+    own = [*own, name]
+    boxes = gr.CheckboxGroup(choices=choices_of(own), value=[*chosen, name])
+    return _report(name, findings, language), boxes, gr.Gallery(value=_portraits(own)), own, None
+
+
+def _refresh(own: list[str], chosen: list[str]) -> tuple[Any, Any]:
+    """Show what is there now; an avatar of a run that was opened by its link counts as the visitor's."""
+    own = [*own, *chosen]
+    return gr.CheckboxGroup(choices=choices_of(own)), gr.Gallery(value=_portraits(own))
