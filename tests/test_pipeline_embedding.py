@@ -27,7 +27,7 @@ def test_images_folders_zips_and_videos_are_embedded(actor_frames, short_clip, t
     assert arrays["embedding"].shape == (13, 16) and arrays["feature"].shape[0] == 13
     np.testing.assert_allclose(np.linalg.norm(arrays["embedding"], axis=1), 1, atol=1e-5)
     stored = np.load(tmp_path / "emb.npz")
-    assert set(stored.files) == {"paths", "embedding", "feature", "confidence"}
+    assert set(stored.files) == {"paths", "embedding", "feature", "confidence", "bundle"}
 
 
 def test_like_expressions_lie_nearer_than_unlike_ones(actor_frames, tmp_path):
