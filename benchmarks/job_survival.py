@@ -54,7 +54,7 @@ def begin(config: JobConfig) -> Path:
 
 def try_stop(place: Path) -> None:
     """Stop, resume, kill the trainer, resume, kill the runner."""
-    folder = begin(make_job(place, plan=replace(PLAN, steps=100_000), title="long"))
+    folder = begin(make_job(place, plan=replace(PLAN, steps=3000), title="long"))
     wait(folder, lambda run: read_metrics(folder / "encoder"))
     stop_run(folder)
     run = wait(folder, lambda run: not run.is_going)
