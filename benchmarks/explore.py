@@ -48,7 +48,7 @@ _BARE = """<!doctype html><div id="bare" style="width:{width}px;height:560px"></
 <script>
 const n = {points}, draw = () => Float32Array.from({{ length: n }}, () => Math.random() - .5);
 Plotly.newPlot("bare", [{{ type: "scatter3d", mode: "markers", x: draw(), y: draw(), z: draw(), hoverinfo: "none",
-  marker: {{ size: 2, color: draw() }} }}], {{ margin: {{ l: 0, r: 0, t: 0, b: 0 }} }})
+  marker: {{ size: 1.5, color: draw() }} }}], {{ margin: {{ l: 0, r: 0, t: 0, b: 0 }} }})
   .then(() => {{ window.isDrawn = true; }});
 </script>"""
 
@@ -106,7 +106,7 @@ def bare(page: Page, points: int, seconds: float, out: Path) -> float:
     """Frames a second of nothing but Plotly."""
     file = out / "bare.html"
     file.write_text(_BARE.format(points=points, script=plotly_script().as_uri(), width=866))
-    page.goto(file.as_uri())
+    page.goto(file.as_uri(), wait_until="commit")
     page.wait_for_function("window.isDrawn")
     return page.evaluate(_TURN, seconds)
 
@@ -134,15 +134,20 @@ def main() -> None:
             _wait_for(page)
             figures = measure(page, f"http://127.0.0.1:{PORT}", args.points, args.seconds, args.out)
             figures["server, MB"] = resident(server.pid)
+            _report(figures)
             figures["frames/s, bare Plotly"] = bare(page, args.points, args.seconds, args.out)
             browser.close()
     finally:
         server.terminate()
         server.wait()
     figures["ratio to bare Plotly"] = figures["frames/s, 3-D"] / figures["frames/s, bare Plotly"]
-    for name, value in figures.items():
-        print(f"{name:45} {value:8.2f}")
+    _report(figures)
     (args.out / "explore.json").write_text(json.dumps({"points": args.points, **figures}, indent=1))
+
+
+def _report(figures: dict[str, float]) -> None:
+    for name, value in figures.items():
+        print(f"{name:45} {value:8.2f}", flush=True)
 
 
 def _wait_for(page: Page) -> None:

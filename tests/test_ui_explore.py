@@ -405,6 +405,7 @@ def test_the_saved_map_opens_without_a_server(page, tmp_path):
     saved = tmp_path / "map.html"
     download.value.save_as(saved)
     tab = page.context.browser.new_page()
+    tab.set_default_timeout(90_000)
     requests = []
     tab.on("request", lambda request: requests.append(request.url))
     tab.goto(saved.as_uri())
