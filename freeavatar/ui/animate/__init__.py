@@ -47,8 +47,8 @@ def _build_video(demo: gr.Blocks) -> None:
             clip = build_clip()
             whom = build_cast()
             with gr.Row():
-                start = gr.Button(word("run.start"), variant="primary", size="lg", elem_id="animate")
-                cancel = gr.Button(word("run.cancel"), size="lg", elem_id="cancel")
+                start = gr.Button(word("run.start"), variant="primary", size="lg", scale=3, elem_id="animate")
+                cancel = gr.Button(word("run.cancel"), size="lg", scale=1, min_width=90, elem_id="cancel")
             with gr.Accordion(word("controls"), open=False, elem_id="settings"):
                 controls = build_controls()
         with gr.Column(scale=3, min_width=320):

@@ -111,7 +111,7 @@ def _add(path: str, chosen: list[str], own: list[str], request: gr.Request) -> t
 
 def _refresh(own: list[str], chosen: list[str]) -> tuple[Any, Any]:
     """Show what is there now; an avatar of a run that was opened by its link counts as the visitor's."""
-    own = [*own, *(name for name in chosen if name not in own)]
+    own = [*own, *(name for name in chosen if _OWN.fullmatch(name) and name not in own)]
     visible = visible_avatars(own)
     kept = [name for name in chosen if name in visible]
     return gr.CheckboxGroup(choices=_choices(own), value=kept), gr.Gallery(value=_portraits(own))
