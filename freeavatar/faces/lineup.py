@@ -13,7 +13,7 @@ CHOICE_TIME = 1.0
 SEARCH, DEEP_SEARCH = 640, 1280
 """Long sides up to which a frame is searched for a face that is not in sight: mostly, and now and then."""
 _DEEP_SEARCH_EVERY = 10
-_PATIENCE = 5.0
+PATIENCE = 5.0
 """Seconds without any face after which nobody is expected any more."""
 _SAME_PLACE = 0.3
 """Overlap from which two boxes, a frame apart, are one person."""
@@ -57,9 +57,7 @@ def find_faces(frames: Iterable[Frame]) -> list[tuple[Frame, Face]]:
     """
     lineup, begin = Lineup(), None
     for index, frame in enumerate(frames):
-        if frame.time - (frame.time if begin is None else begin) > CHOICE_TIME or (
-            begin is None and frame.time > _PATIENCE
-        ):
+        if frame.time > (PATIENCE if begin is None else begin + CHOICE_TIME):
             break
         lineup.add(frame, detect_faces(frame.image, largest_side=search_reach(index)))
         if begin is None and lineup.first:

@@ -10,6 +10,8 @@ import numpy as np
 from freeavatar.errors import InputError
 from freeavatar.faces.align import crop_face
 from freeavatar.faces.detect import detect_faces, refine_face
+from freeavatar.faces.drawn import Box, DrawnFaceTracker, find_drawn
+from freeavatar.faces.lineup import PATIENCE
 from freeavatar.faces.pose import head_pose
 from freeavatar.faces.retina import Face
 from freeavatar.faces.smooth import LOOKAHEAD, smooth_points
@@ -44,7 +46,9 @@ class _Sample:
     face: Face | None
 
 
-def track_faces(frames: Iterable[Frame], *, face: int = 0, smoothing: bool = True) -> Iterator[TrackedFrame]:
+def track_faces(
+    frames: Iterable[Frame], *, face: int = 0, crop: Box | None = None, smoothing: bool = True
+) -> Iterator[TrackedFrame]:
     """Follow one face through a clip.
 
     Smoothing reads five frames ahead, has no lag, follows fast movement and never reaches across a cut,
@@ -52,17 +56,22 @@ def track_faces(frames: Iterable[Frame], *, face: int = 0, smoothing: bool = Tru
 
     Args:
         frames: the frames, in order of time; they are read once, and few are held at a time.
-        face: rank by size of the face to follow, 0 the largest, in the first frame that has so many.
-        smoothing: without it every frame is a picture of its own: the face of that rank in it, whatever
-            the other frames show.
+        face: whom to follow, as :func:`freeavatar.faces.find_faces` counts.
+        crop: a box drawn around the face on the first frame, which is followed instead, detected or not.
+        smoothing: without it every frame is a picture of its own: the face of that rank by size in it, or the
+            one in the box, whatever the other frames show.
 
     Yields:
         One result per frame, in order.
 
     Raises:
         FaceError: with ``smoothing``, there are faces but never as many as ``face`` asks for.
-        InputError: ``face`` is negative.
+        InputError: ``face`` is negative, or ``crop`` lies outside of the first frame.
     """
+    if not smoothing and crop is not None:
+        for frame in frames:
+            yield _describe(frame, find_drawn(frame.image, crop))
+        return
     if not smoothing:
         if face < 0:
             raise InputError(f"Face {face} does not exist: faces are counted from 0, the largest; give 0 or more.")
@@ -70,10 +79,33 @@ def track_faces(frames: Iterable[Frame], *, face: int = 0, smoothing: bool = Tru
             found = detect_faces(frame.image)[face : face + 1]
             yield _describe(frame, refine_face(frame.image, found[0].points) or found[0] if found else None)
         return
-    yield from _smoothed(frames, FaceTracker(face=face))
+    yield from _smoothed(frames, FaceTracker(face=face) if crop is None else DrawnFaceTracker(crop))
 
 
-def _smoothed(frames: Iterable[Frame], tracker: FaceTracker) -> Iterator[TrackedFrame]:
+def track_face_at(frames: Iterable[Frame], frame: Frame, *, face: int = 0, crop: Box | None = None) -> TrackedFrame:
+    """Find the face that :func:`track_faces` would follow in one frame, without all those before it.
+
+    Args:
+        frames: the clip from its beginning; only as many are read as it takes to choose the face.
+        frame: the frame in question, with its time in the clip.
+        face: as for :func:`track_faces`.
+        crop: as for :func:`track_faces`.
+
+    Raises:
+        FaceError: there are faces but never as many as ``face`` asks for.
+        InputError: ``crop`` lies outside of the first frame.
+    """
+    tracker = FaceTracker(face=face) if crop is None else DrawnFaceTracker(crop)
+    for first in frames:
+        found = tracker.update(first)
+        if first.time >= frame.time - 1e-6:
+            return _describe(first, found)
+        if found is not None or first.time > PATIENCE:
+            break
+    return _describe(frame, tracker.update(frame))
+
+
+def _smoothed(frames: Iterable[Frame], tracker: FaceTracker | DrawnFaceTracker) -> Iterator[TrackedFrame]:
     past: deque[_Sample] = deque(maxlen=LOOKAHEAD)
     waiting: deque[tuple[Frame, _Sample]] = deque()
 

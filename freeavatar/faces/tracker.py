@@ -24,8 +24,11 @@ _SAME_PLACE = 0.3
 _LOOK_SIZE, _LOOK_MEMORY = 16, 0.95
 _SCENE_SIZE, _SCENE_DETAIL = 24, 240
 """Side of the thumbnail of a frame, and of the picture it is made from, in pixels."""
-_LOOK_AROUND = 30
-"""Frames between two searches of the whole frame for other people, while the face is in sight."""
+_LOOK_AROUND, _LOOK_AROUND_CROWD = 30, 5
+"""Frames between two searches of the whole frame for other people, while the face is in sight: if it was alone
+so far, and if it was not."""
+_CLOSE = 1.5
+"""Distance of another face, in widths of this one, from which one could be taken for the other."""
 _QUICK_SEARCH = 320
 """Long side up to which a frame is searched for other people, in pixels."""
 
@@ -48,7 +51,8 @@ class FaceTracker:
 
     While the face is in sight it is measured in a small region around its last place. When it is lost,
     or the scene is cut, the whole frame is searched, and of several faces the one that looks and lies
-    most like the face is taken, unless it fits somebody else better who was seen beside it.
+    most like the face is taken, unless it fits somebody else better who was seen beside it. So it goes as well while
+    somebody else is close, who may pass in front.
     """
 
     def __init__(self, *, face: int = 0) -> None:
@@ -89,7 +93,7 @@ class FaceTracker:
         unbroken = sight is not None and frame.time - self._last_time <= _LONGEST_GAP
         if sight is None:
             sight = self._search(frame.image) if self._known else self._choose(frame)
-        elif self._age % _LOOK_AROUND == 0:
+        elif self._age % (_LOOK_AROUND_CROWD if self._others else _LOOK_AROUND) == 0:
             self._note_others(frame.image, detect_faces(frame.image, largest_side=_QUICK_SEARCH), sight.face)
         self._age += 1
         self._last_time = frame.time
@@ -133,6 +137,8 @@ class FaceTracker:
         """The face near its last place; None if it is gone or the scene was cut."""
         if not (self._known and self._in_sight and self._use_place):
             return None
+        if self._is_crowded():
+            return self._pick(image, detect_faces(image, largest_side=_QUICK_SEARCH))
         face = refine_face(image, self._known.face.points)
         if face is not None and _step(self._known.face, face) > _LONG_STEP:
             face = refine_face(image, face.points)
@@ -143,15 +149,36 @@ class FaceTracker:
 
     def _search(self, image: np.ndarray) -> _Sight | None:
         """The face anywhere in the frame."""
+        return self._pick(image, detect_faces(image, largest_side=search_reach(self._age)))
+
+    def _is_crowded(self) -> bool:
+        """Whether somebody else is close to the face."""
         assert self._known is not None
-        best, best_fit = None, -np.inf
-        for face in detect_faces(image, largest_side=search_reach(self._age)):
-            sight = _Sight(face, _look(image, face))
+        left, top, right, bottom = self._known.face.box
+        centre = np.array([left + right, top + bottom]) / 2
+        others = np.array([other.face.box for other in self._others]).reshape(-1, 2, 2).mean(1)
+        return bool((np.linalg.norm(others - centre, axis=1) < _CLOSE * (right - left)).any())
+
+    def _pick(self, image: np.ndarray, faces: list[Face]) -> _Sight | None:
+        """The one of these faces that fits best, unless somebody else fits it better; the others move along."""
+        assert self._known is not None
+        best, best_fit, sights = None, -np.inf, [_Sight(face, _look(image, face)) for face in faces]
+        for sight in sights:
             fit = self._known.fit(sight, use_place=self._use_place)
             rivals = (other.fit(sight, use_place=self._use_place) for other in self._others)
             if fit > max([best_fit, *rivals]):
                 best, best_fit = sight, fit
+        rest = [sight for sight in sights if sight is not best]
+        self._others = [self._moved_along(other, rest) for other in self._others]
         return None if best is None else _measure(image, best.face)
+
+    def _moved_along(self, other: _Sight, sights: list[_Sight]) -> _Sight:
+        """Somebody else at the place where they are now, if that is clear."""
+        assert self._known is not None
+        best = max(sights, key=lambda sight: other.fit(sight, use_place=True), default=None)
+        if best is None or self._known.fit(best, use_place=True) > other.fit(best, use_place=True):
+            return other
+        return _Sight(best.face, other.look)
 
     def _note_others(self, image: np.ndarray, faces: list[Face], target: Face) -> None:
         """Remember who else is in the frame."""

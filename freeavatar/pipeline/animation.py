@@ -165,8 +165,7 @@ def _track(
     builder = TrackBuilder(bundle.encoder, device)
     at = _timed("tracking", source.frames)
     yield at(0, 0.0)
-    tracked_source = tracked_frames(source, face=options.face, is_sequence=options.is_sequence)
-    for done, tracked in enumerate(tracked_source, 1):
+    for done, tracked in enumerate(tracked_frames(source, options), 1):
         builder.add(tracked)
         if done % 8 == 0 or done == source.frames:
             yield at(done, tracked.time)

@@ -5,12 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from freeavatar.errors import InputError
+from freeavatar.faces import Box
 from freeavatar.pipeline.motion import Calibration
 from freeavatar.pipeline.profile import Profile
 from freeavatar.pipeline.regions import Regions
-
-Box = tuple[float, float, float, float]
-"""Left, top, width and height, in pixels."""
 
 
 @dataclass(frozen=True)

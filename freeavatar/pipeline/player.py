@@ -11,7 +11,7 @@ from freeavatar.faces import crop_face
 from freeavatar.models import Bundle, load_bundle
 from freeavatar.pipeline.animation import decode, retarget
 from freeavatar.pipeline.device import choose_device
-from freeavatar.pipeline.editing import neutral_of
+from freeavatar.pipeline.editing import around, edit
 from freeavatar.pipeline.options import AnimateOptions
 from freeavatar.pipeline.profile import Profile, make_profile
 from freeavatar.pipeline.take import Take
@@ -67,6 +67,7 @@ class Player:
         """
         self.take = take
         self._bundle, self._device = bundle, device
+        self._neutrals: dict[tuple[str, object], tuple[np.ndarray, np.ndarray]] = {}
 
     def perform(self, avatar: str | Path, options: AnimateOptions) -> Performance:
         """ARKit's blendshapes with these settings.
@@ -87,8 +88,11 @@ class Player:
             As :meth:`perform`.
         """
         poser = shared_poser(avatar, device=self._device)
-        played = retarget(poser.avatar, self.perform(avatar, options))
-        return poser.draw(played, self.take.index_at(second), size=size)
+        self._decode(poser.avatar)
+        name = poser.avatar.name
+        part, index = around(self.take.performances[name], self.take.index_at(second))
+        edited = edit(part, options, neutral=self._neutral(name, options))
+        return poser.draw(retarget(poser.avatar, edited), index, size=size)
 
     def actor(self, second: float) -> np.ndarray:
         """The frame of the input at a second of the take, ``(H, W, 3)`` uint8.
@@ -111,9 +115,15 @@ class Player:
         Raises:
             InputError: no face is in sight around the marked neutral second.
         """
-        raw = next(iter(self.take.performances.values()))
-        neutral, rest = neutral_of(raw, options, offset=self.take.offset)
-        return make_profile(name, self.take.info.weights, raw.names, neutral, rest)
+        first = next(iter(self.take.performances))
+        rig, rest = self._neutral(first, options)
+        return make_profile(name, self.take.info.weights, self.take.performances[first].names, rig, rest)
+
+    def _neutral(self, avatar: str, options: AnimateOptions) -> tuple[np.ndarray, np.ndarray]:
+        key = avatar, options.calibration
+        if key not in self._neutrals:
+            self._neutrals[key] = self.take.neutral(avatar, options)
+        return self._neutrals[key]
 
     def _decode(self, avatar: Avatar) -> None:
         if avatar.name not in self.take.performances:

@@ -7,6 +7,7 @@ import numpy as np
 
 from freeavatar.avatars import DEFAULT_AVATAR
 from freeavatar.errors import FaceError
+from freeavatar.faces import track_face_at
 from freeavatar.models import Bundle
 from freeavatar.pipeline.animation import perform, retarget
 from freeavatar.pipeline.device import choose_device
@@ -15,7 +16,7 @@ from freeavatar.pipeline.options import AnimateOptions
 from freeavatar.pipeline.player import shared_bundle, shared_poser
 from freeavatar.pipeline.profile import Profile
 from freeavatar.pipeline.sources import open_source
-from freeavatar.pipeline.tracking import TrackBuilder, tracked_frames
+from freeavatar.pipeline.tracking import TrackBuilder
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +67,8 @@ def preview(
     frame = source.frame_at(options.start if second is None else second)
     device = choose_device(options.device)
     bundle = bundle or shared_bundle(options.device)
-    (tracked,) = tracked_frames([frame], face=options.face, is_sequence=False)
+    since = replace(frame, time=frame.time - float(source.offset))
+    tracked = track_face_at(source, since, face=options.face, crop=options.crop)
     if tracked.crop is None or tracked.points is None:
         raise FaceError(f"no face is in sight at second {frame.time:.1f}: choose another moment, or draw a crop.")
     builder = TrackBuilder(bundle.encoder, device)

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from freeavatar.errors import InputError
+from freeavatar.faces import Box
 from freeavatar.files import replacing
-from freeavatar.pipeline.editing import edit
-from freeavatar.pipeline.options import AnimateOptions, Box
+from freeavatar.pipeline.editing import edit, neutral_of
+from freeavatar.pipeline.options import AnimateOptions
 from freeavatar.pipeline.profile import Profile
 from freeavatar.pipeline.sources import Source, open_source
 from freeavatar.pipeline.tracking import Track
@@ -101,9 +102,17 @@ class Take:
         Raises:
             InputError: no face is in sight around the marked neutral second, or the profile fits other weights.
         """
+        return edit(self.performances[avatar], options, neutral=self.neutral(avatar, options))
+
+    def neutral(self, avatar: str, options: AnimateOptions) -> tuple[np.ndarray, np.ndarray]:
+        """The actor's neutral as the settings have it: rig weights ``(K,)`` and head ``(3,)`` in degrees.
+
+        Raises:
+            InputError: as :meth:`edited`.
+        """
         if isinstance(options.calibration, Profile):
             options.calibration.check_weights(self.info.weights)
-        return edit(self.performances[avatar], options, offset=self.offset)
+        return neutral_of(self.performances[avatar], options, offset=self.offset)
 
     def index_at(self, second: float) -> int:
         """Index of the frame on screen at a second of the take."""

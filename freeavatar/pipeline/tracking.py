@@ -9,6 +9,7 @@ import torch
 from freeavatar.errors import FaceError
 from freeavatar.faces import TrackedFrame, track_faces
 from freeavatar.models import Encoder, view_of_crops
+from freeavatar.pipeline.options import AnimateOptions
 from freeavatar.video import Frame
 
 BATCH = 16
@@ -101,6 +102,6 @@ class TrackBuilder:
         )
 
 
-def tracked_frames(frames: Iterable[Frame], *, face: int, is_sequence: bool) -> Iterator[TrackedFrame]:
-    """Frames with their face; independent of one another unless ``is_sequence``."""
-    yield from track_faces(frames, face=face, smoothing=is_sequence)
+def tracked_frames(frames: Iterable[Frame], options: AnimateOptions) -> Iterator[TrackedFrame]:
+    """Frames with their face; independent of one another unless the options make them a sequence."""
+    yield from track_faces(frames, face=options.face, crop=options.crop, smoothing=options.is_sequence)

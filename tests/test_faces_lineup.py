@@ -1,0 +1,60 @@
+import cv2
+import numpy as np
+import pytest
+
+from freeavatar.avatars import portrait_of
+from freeavatar.faces import FaceTracker, find_faces, track_faces
+from tests.test_faces_detect import blank
+from tests.test_faces_track import LIGHT, frames_of, stage
+
+
+def card(name: str, side: int) -> np.ndarray:
+    """The portrait of an avatar, ``(side, side, 3)`` uint8."""
+    return cv2.resize(cv2.imread(str(portrait_of(name)))[..., ::-1], (side, side), interpolation=cv2.INTER_AREA)
+
+
+def crossing(steps: int = 40) -> list[np.ndarray]:
+    """Frames of 300 x 640: kofi walks from left to right, behind ines, who walks from right to left."""
+    kofi, ines = card("kofi", 240), card("ines", 230)
+    images = []
+    for step in range(steps):
+        image = np.full((300, 640, 3), 90, np.uint8)
+        at = round(step / (steps - 1) * 400)
+        image[20:260, at : at + 240] = kofi
+        image[40:270, 405 - at : 635 - at] = ines
+        images.append(image)
+    return images
+
+
+def test_people_are_counted_as_the_number_of_the_face_calls_them():
+    frames = frames_of([stage((240, 200, 40), (160, 10, 60))] * 3)
+    people = find_faces(frames)
+    assert [face.box[0] > 180 for _, face in people] == [True, False]
+    for index, (_, face) in enumerate(people):
+        (first, *_) = track_faces(frames, face=index)
+        assert np.linalg.norm(first.points - face.points, axis=1).mean() < 4
+
+
+def test_somebody_who_turns_up_within_a_second_is_counted_last_even_if_larger():
+    frames = frames_of([*[stage((160, 10, 60))] * 4, *[stage((160, 10, 60), (240, 200, 40))] * 4])
+    people = find_faces(frames)
+    assert [frame.index for frame, _ in people] == [0, 4]
+    *_, last = track_faces(frames, face=1)
+    assert last.points is not None and last.points[:, 0].min() > 200
+
+
+def test_nobody_in_five_seconds_is_nobody():
+    frames = frames_of([*[blank(320, 480)] * 7, stage((200, 20, 60), skins=(LIGHT,))], rate=1)
+    assert find_faces(frames) == []
+    assert find_faces([]) == []
+
+
+def test_two_faces_that_swap_places_are_not_confused():
+    frames = frames_of(crossing())
+    steps = []
+    for face in (0, 1):
+        tracker = FaceTracker(face=face)
+        begin, *_, end = (tracker.update(frame) for frame in frames)
+        assert begin is not None and end is not None
+        steps.append(end.points[:, 0].mean() - begin.points[:, 0].mean())
+    assert sorted(steps) == [pytest.approx(-400, abs=15), pytest.approx(400, abs=15)]
