@@ -9,7 +9,7 @@ import gradio as gr
 
 from freeavatar.runs import prune_runs
 from freeavatar.ui.animate import live
-from freeavatar.ui.animate.avatars import build_cast
+from freeavatar.ui.animate.avatars import Cast, build_cast
 from freeavatar.ui.animate.clip import EXAMPLES, build_clip, connect_clip
 from freeavatar.ui.animate.controls import build_controls
 from freeavatar.ui.animate.moment import chart, moment
@@ -36,12 +36,12 @@ def build(demo: gr.Blocks) -> None:
     gr.set_static_paths([plotly_script()])
     prune_runs()
     with gr.Tab(word("animate.video")):
-        _build_video(demo)
-    with gr.Tab(word("animate.live"), elem_id="live-tab"):
-        live.build()
+        whom = _build_video(demo)
+    with gr.Tab(word("animate.live")):
+        live.build(whom.own)
 
 
-def _build_video(demo: gr.Blocks) -> None:
+def _build_video(demo: gr.Blocks) -> Cast:
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=320):
             clip = build_clip()
@@ -69,9 +69,10 @@ def _build_video(demo: gr.Blocks) -> None:
     ]  # fmt: skip
     hidden: Any = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
     cancel.click(None, cancels=running, **hidden).then(_stopped, None, results.status, **hidden)
-    loaded = demo.load(restore, None, [results.status, *results.shown, *values], **hidden)
+    loaded = demo.load(restore, None, [*shows, *values, whom.chosen], **hidden)
     for event in (*running, loaded):
         _reveal(event, results, values)
+    return whom
 
 
 def _steps(work: Callable[..., Iterator[Step]]) -> Callable[..., Iterator[list[Any]]]:

@@ -21,7 +21,7 @@ _OWN = re.compile(r"(.+)-[0-9a-f]{12}")
 def visible_avatars(own: list[str]) -> list[str]:
     """Avatars that everybody sees, then those of this visitor."""
     names = available_avatars()
-    return [name for name in names if not _OWN.fullmatch(name)] + [name for name in own if name in names]
+    return [name for name in names if name in own or not _OWN.fullmatch(name)]
 
 
 def label_of(name: str) -> str:
@@ -49,7 +49,8 @@ def _portraits(own: list[str]) -> list[tuple[str, str]]:
     return [(str(path), label_of(name)) for name in visible_avatars(own) if (path := portrait_of(name))]
 
 
-def _choices(own: list[str]) -> list[tuple[str, str]]:
+def choices_of(own: list[str]) -> list[tuple[str, str]]:
+    """Label and name of every avatar that a visitor sees."""
     return [(label_of(name), name) for name in visible_avatars(own)]
 
 
@@ -76,7 +77,7 @@ def build_cast() -> Cast:
         object_fit="cover", allow_preview=False, interactive=False, buttons=[], elem_id="portraits",
     )  # fmt: skip
     chosen = gr.CheckboxGroup(
-        _choices([]), value=[DEFAULT_AVATAR], label=word("avatars"), info=word("avatars.info"), elem_id="avatars"
+        choices_of([]), value=[DEFAULT_AVATAR], label=word("avatars"), info=word("avatars.info"), elem_id="avatars"
     )
     with gr.Accordion(word("avatars.own"), open=False, elem_id="own"):
         file = gr.File(label=word("avatars.own.file"), file_types=[".glb", ".vrm"], height=120, elem_id="own-file")
@@ -105,13 +106,13 @@ def _add(path: str, chosen: list[str], own: list[str], request: gr.Request) -> t
     except FreeAvatarError as error:
         raise gr.Error(str(error), title=say(language, "avatars.refused"), duration=None) from error
     own = [*own, name]
-    boxes = gr.CheckboxGroup(choices=_choices(own), value=[*chosen, name])
+    boxes = gr.CheckboxGroup(choices=choices_of(own), value=[*chosen, name])
     return _report(name, findings, language), boxes, gr.Gallery(value=_portraits(own)), own, None
 
 
 def _refresh(own: list[str], chosen: list[str]) -> tuple[Any, Any]:
     """Show what is there now; an avatar of a run that was opened by its link counts as the visitor's."""
-    own = [*own, *(name for name in chosen if _OWN.fullmatch(name) and name not in own)]
+    own = [*own, *chosen]
     visible = visible_avatars(own)
     kept = [name for name in chosen if name in visible]
-    return gr.CheckboxGroup(choices=_choices(own), value=kept), gr.Gallery(value=_portraits(own))
+    return gr.CheckboxGroup(choices=choices_of(own), value=kept), gr.Gallery(value=_portraits(own))

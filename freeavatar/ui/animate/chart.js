@@ -1,12 +1,13 @@
 // Curves of a run, drawn by Plotly, which is loaded when there is something to draw. A click picks that moment.
 
 const COLORS = ["#0d9488", "#e11d48", "#7c3aed", "#d97706", "#2563eb", "#65a30d", "#db2777", "#64748b"];
+const SCRIPT = props.plotly;
 let loading = null;
 
 const load = () => (loading = loading || new Promise((done, fail) => {
   if (window.Plotly) return done();
   const script = document.createElement("script");
-  script.src = `${location.pathname.replace(/\/$/, "")}/gradio_api/file=${props.script}`;
+  script.src = `${location.pathname.replace(/\/$/, "")}/gradio_api/file=${SCRIPT}`;
   [script.onload, script.onerror] = [done, fail];
   document.head.append(script);
 }));

@@ -46,17 +46,18 @@ async function call(name, request) {
 
 async function showCast() {
   const cast = root.querySelector(".fa-live-cast");
-  for (const { name, portrait } of (await call("cast", {})).avatars) {
+  const buttons = (await call("cast", { own: props.value })).avatars.map(({ name, label, portrait }) => {
     const button = document.createElement("button");
     button.setAttribute("role", "radio");
     button.setAttribute("aria-checked", name === state.avatar);
-    button.append(Object.assign(new Image(), { src: portrait, alt: "" }), name);
+    button.append(Object.assign(new Image(), { src: portrait, alt: "" }), label);
     button.onclick = () => {
       state.avatar = name;
       cast.querySelectorAll("button").forEach((other) => other.setAttribute("aria-checked", other === button));
     };
-    cast.append(button);
-  }
+    return button;
+  });
+  cast.replaceChildren(...buttons);
 }
 
 // ---- frames
@@ -158,4 +159,8 @@ root.querySelectorAll("[data-set]").forEach((input) => {
   input.oninput = () => { state[input.dataset.set] = input.type === "checkbox" ? input.checked : Number(input.value); };
 });
 window.addEventListener("pagehide", () => state.stream && end(""));
+watch("value", () => {
+  if (!root.isConnected) element.querySelector(".fa-live").replaceWith(root); // Gradio drew its template again
+  showCast();
+});
 showCast();

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gradio as gr
 
@@ -15,7 +15,7 @@ from freeavatar.errors import FreeAvatarError, InputError
 from freeavatar.pipeline import shared_bundle
 from freeavatar.pipeline.live import Live, LiveOptions
 from freeavatar.pipeline.sources import read_image
-from freeavatar.ui.animate.avatars import visible_avatars
+from freeavatar.ui.animate.avatars import label_of, visible_avatars
 from freeavatar.ui.pictures import data_url, image_of
 from freeavatar.ui.words import words_under
 
@@ -59,8 +59,9 @@ class LiveDesk:
         return {"key": key}
 
     def cast(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Everybody who can be driven: ``avatars``, each with ``name`` and ``portrait`` (a data URL)."""
-        return {"avatars": [{"name": name, "portrait": _portrait(name)} for name in visible_avatars([])]}
+        """Whom a visitor can drive: ``own`` in; ``avatars`` out, each with ``name``, ``label`` and ``portrait``."""
+        names = visible_avatars([str(name) for name in request.get("own") or []])
+        return {"avatars": [{"name": name, "label": label_of(name), "portrait": _portrait(name)} for name in names]}
 
     def stop(self, request: dict[str, Any]) -> dict[str, Any]:
         """Close a session."""
@@ -125,10 +126,15 @@ def _explained(act: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Any
     return reply
 
 
-def build() -> None:
-    """Lay the part out inside the current ``gr.Blocks``."""
+def build(own: gr.BrowserState) -> None:
+    """Lay the part out inside the current ``gr.Blocks``.
+
+    Args:
+        own: names of avatars that the visitor added.
+    """
     desk = LiveDesk()
-    gr.HTML(
+    page = gr.HTML(
+        value=cast(Any, []),
         html_template='<div class="fa-live"></div>',
         js_on_load=(_HERE / "live.js").read_text(),
         server_functions=[_explained(act) for act in (desk.cast, desk.start, desk.stop, desk.calibrate, desk.step)],
@@ -137,3 +143,4 @@ def build() -> None:
         apply_default_css=False,
         elem_id="live",
     )
+    own.change(lambda names: names, own, page, queue=False, api_visibility="private", show_progress="hidden")

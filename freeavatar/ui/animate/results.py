@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from freeavatar.errors import FreeAvatarError
-from freeavatar.ui.animate.avatars import label_of
+from freeavatar.ui.animate.avatars import choices_of, label_of
 from freeavatar.ui.animate.clip import EXAMPLES
 from freeavatar.ui.animate.controls import Controls, settings_of, values_of
 from freeavatar.ui.animate.moment import chart, moment, player_of
@@ -25,9 +25,14 @@ LINK = """id => {
   history.replaceState(null, '', address);
 }"""
 """Puts the run into the page's address."""
+TO_MOMENT = """id => {
+  const tab = document.querySelectorAll('#result-tabs [role=tab]')[1];
+  if (id && tab?.getAttribute('aria-selected') === 'false') tab.click();
+}"""
+"""Brings what a slider changes into sight."""
 
 
-SHOWN = 11
+SHOWN = 12
 """How many components :attr:`Results.shown` names."""
 
 
@@ -35,12 +40,13 @@ SHOWN = 11
 class Results:
     """The components."""
 
-    id: gr.State
+    id: gr.Textbox
+    """Id of the run on show; not seen, but the page's address takes it from here."""
     pinned: gr.State
     status: gr.HTML
     panel: gr.Column
-    avatar: gr.Radio
-    tabs: gr.Tabs
+    avatar: gr.Dropdown
+    """Whose face the moment shows: any avatar, not the run's alone."""
     video: gr.Video
     second: gr.Slider
     stage: gr.HTML
@@ -48,6 +54,7 @@ class Results:
     pin: gr.Button
     unpin: gr.Button
     again: gr.Button
+    model_of: gr.Radio
     model: gr.Model3D
     zip: gr.DownloadButton
     profile: gr.DownloadButton
@@ -57,8 +64,8 @@ class Results:
     def shown(self) -> list[Any]:
         """What :func:`show` fills."""
         return [
-            self.id, self.pinned, self.panel, self.avatar, self.video, self.second, self.again, self.model, self.zip,
-            self.profile, self.files,
+            self.id, self.pinned, self.panel, self.avatar, self.video, self.second, self.again, self.model_of,
+            self.model, self.zip, self.profile, self.files,
         ]  # fmt: skip
 
 
@@ -73,16 +80,16 @@ def build_results() -> Results:
     first = _example()
     status = gr.HTML(note(""), elem_id="status")
     with gr.Column() as panel:
-        avatar = gr.Radio([], label=word("result.avatar"), visible=False, elem_id="shown-avatar")
-        with gr.Tabs(elem_id="result-tabs") as tabs:
+        with gr.Tabs(elem_id="result-tabs"):
             with gr.Tab(word("result.video"), id="video"):
                 video = gr.Video(
                     first["video"], label=word("result.video.label"), autoplay=False, loop=True, interactive=False,
                     elem_id="result",
                 )  # fmt: skip
             with gr.Tab(word("result.moment"), id="moment"):
-                second, stage, curves, pin, unpin = _build_moment()
+                second, stage, curves, avatar, pin, unpin = _build_moment()
             with gr.Tab(word("result.model"), id="model"):
+                model_of = gr.Radio([], label=word("result.avatar"), visible=False, elem_id="model-of")
                 model = gr.Model3D(
                     first["model"], label=word("result.model.label"), height=420,
                     clear_color=(0.13, 0.14, 0.17, 1.0), interactive=False, elem_id="model",
@@ -94,8 +101,8 @@ def build_results() -> Results:
                 files = gr.Files(first["files"], label=word("result.files.label"), interactive=False, elem_id="files")
         again = gr.Button(word("result.again"), variant="primary", visible=False, elem_id="again")
     return Results(
-        gr.State(None), gr.State(None), status, panel, avatar, tabs, video, second, stage, curves, pin, unpin, again,
-        model, bundle, profile, files,
+        gr.Textbox(visible=False), gr.State(None), status, panel, avatar, video, second, stage, curves, pin, unpin,
+        again, model_of, model, bundle, profile, files,
     )  # fmt: skip
 
 
@@ -107,12 +114,13 @@ def _build_moment() -> tuple[Any, ...]:
     second = gr.Slider(0, 1, 0, step=0.01, label=word("result.second"), elem_id="moment-second")
     curves = gr.HTML(
         value={}, html_template='<div class="fa-chart"></div>', js_on_load=(_HERE / "chart.js").read_text(),
-        script=str(plotly_script()), elem_id="chart",
+        plotly=str(plotly_script()), elem_id="chart",
     )  # fmt: skip
-    with gr.Row():
-        pin = gr.Button(word("result.pin"), size="sm", elem_id="pin")
-        unpin = gr.Button(word("result.unpin"), size="sm", visible=False, elem_id="unpin")
-    return second, stage, curves, pin, unpin
+    with gr.Row(equal_height=True):
+        avatar = gr.Dropdown([], label=word("result.avatar"), min_width=120, elem_id="shown-avatar")
+        pin = gr.Button(word("result.pin"), min_width=120, elem_id="pin")
+        unpin = gr.Button(word("result.unpin"), min_width=120, visible=False, elem_id="unpin")
+    return second, stage, curves, avatar, pin, unpin
 
 
 def _example() -> dict[str, Any]:
@@ -129,8 +137,9 @@ def show(run: Run) -> list[Any]:
     choices = [(label_of(name), name) for name in run.avatars]
     return [
         run.id, None, gr.Column(visible=True),
-        gr.Radio(choices=choices, value=run.avatars[0], visible=len(choices) > 1),
+        gr.Dropdown(choices=choices_of(list(run.avatars)), value=run.avatars[0]),
         str(run.video), gr.Slider(maximum=max(round(last, 2), 0.01), value=0), gr.Button(visible=False),
+        gr.Radio(choices=choices, value=run.avatars[0], visible=len(choices) > 1),
         str(run.folder / run.files[run.avatars[0]]["glb"]), gr.DownloadButton(value=str(run.zip), visible=True),
         gr.DownloadButton(value=str(run.profile), visible=True), [str(path) for path in run.downloads],
     ]  # fmt: skip
@@ -142,17 +151,12 @@ def connect_results(results: Results, controls: Controls) -> None:
     values = controls.components
     facing = [results.id, results.second, results.avatar, results.pinned, *values]
     quick: Any = {"queue": False, "trigger_mode": "always_last", **hidden}
-    gr.on([*controls.sliding, results.second.input], moment, facing, results.stage, **quick)
-    gr.on(
-        [*controls.settling, results.avatar.change],
-        settle,
-        facing,
-        [results.stage, results.chart, results.again],
-        **quick,
-    )
-    gr.on([results.second.change, results.pinned.change], moment, facing, results.stage, **quick)
+    gr.on(controls.sliding, None, results.id, None, js=TO_MOMENT)
+    gr.on([*controls.sliding, results.second.change, results.pinned.change], moment, facing, results.stage, **quick)
+    settled = [results.stage, results.chart, results.again]
+    gr.on([*controls.settling, results.avatar.change], settle, facing, settled, **quick)
     results.chart.pick(_picked, None, results.second, queue=False, **hidden)
-    results.avatar.change(_model_of, [results.id, results.avatar], results.model, queue=False, **hidden)
+    results.model_of.change(_model_of, [results.id, results.model_of], results.model, queue=False, **hidden)
     results.pin.click(
         _pin, [results.avatar, results.id, *values], [results.pinned, results.unpin], queue=False, **hidden
     )
@@ -180,15 +184,16 @@ def _is_behind(id: str, values: Sequence[Any]) -> bool:
 
 
 def restore(request: gr.Request) -> list[Any]:
-    """What a link brings back: the status, :attr:`Results.shown` and the controls; the example without one."""
+    """What a link brings back: status, :attr:`Results.shown`, controls and cast; the example without one."""
     language = language_of(request)
     id = request.query_params.get("run")
-    nothing = [gr.skip()] * (SHOWN + len(values_of({})))
+    nothing = [gr.skip()] * (SHOWN + len(values_of({})) + 1)
     if not id:
         return [note(say(language, "run.example")), *nothing]
     try:
         run = load_run(id)
-        return [summary(run, language), *show(run), *values_of(run.settings)]
+        cast = gr.CheckboxGroup(choices=choices_of(list(run.avatars)), value=list(run.avatars))
+        return [summary(run, language), *show(run), *values_of(run.settings), cast]
     except FreeAvatarError as error:
         return [note(str(error)), *nothing]
 

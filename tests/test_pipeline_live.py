@@ -1,0 +1,78 @@
+"""Live: frame by frame, without looking ahead."""
+
+import numpy as np
+import pytest
+
+from freeavatar.avatars import load_avatar
+from freeavatar.errors import FaceError, InputError
+from freeavatar.pipeline import shared_bundle
+from freeavatar.pipeline.live import Live, LiveOptions, OneEuro
+
+PLAIN = LiveOptions(smoothing=0)
+
+
+@pytest.fixture(scope="module")
+def ines():
+    return load_avatar("ines")
+
+
+@pytest.fixture
+def live(ines):
+    return Live(shared_bundle(), ines, size=128)
+
+
+def smile(frame) -> float:
+    names = frame.performance.names
+    return float(frame.performance.weights[0, [names.index("mouthSmileLeft"), names.index("mouthSmileRight")]].mean())
+
+
+def test_the_avatar_follows_the_actor(live, actor_frames):
+    rest = live.step(actor_frames[0], 0.0, PLAIN)
+    before, drawn = smile(rest), rest.picture.copy()
+    after = [live.step(actor_frames[9], 0.1 * k, PLAIN) for k in (1, 2, 3)][-1]
+    assert after.confidence > 0.6 and smile(after) > before + 0.2
+    assert np.abs(after.picture.astype(int) - drawn).mean() > 1
+
+
+def test_calibration_makes_the_present_face_neutral(live, actor_frames):
+    with pytest.raises(FaceError, match="look into the camera"):
+        live.calibrate()
+    smiling = smile(live.step(actor_frames[9], 0.0, PLAIN))
+    live.calibrate()
+    again = live.step(actor_frames[9], 0.1, PLAIN)
+    assert smile(again) < 0.2 * smiling and np.abs(again.performance.head).max() < 1
+
+
+def test_the_calibration_outlives_a_change_of_avatar(live, actor_frames):
+    live.step(actor_frames[9], 0.0, PLAIN)
+    live.calibrate()
+    live.change_avatar(load_avatar("pip"))
+    assert live.avatar == "pip" and smile(live.step(actor_frames[9], 0.1, PLAIN)) < 0.15
+
+
+def test_a_lost_face_holds_then_eases_to_neutral(live, actor_frames):
+    held = smile(live.step(actor_frames[9], 0.0, PLAIN))
+    empty = np.full_like(actor_frames[0], 90)
+    soon, late = live.step(empty, 0.2, PLAIN), live.step(empty, 2.0, PLAIN)
+    assert soon.confidence == 0 and smile(soon) == pytest.approx(held, abs=1e-3) and smile(late) < 1e-3
+
+
+def test_gain_and_head_act_at_once(live, actor_frames):
+    frame = live.step(actor_frames[9], 0.0, LiveOptions(smoothing=0, gain=0, has_head_pose=False))
+    assert not frame.performance.weights.any() and not frame.performance.head.any()
+
+
+def test_settings_out_of_range_are_refused():
+    for wrong in ({"smoothing": 1.5}, {"gain": -1}):
+        with pytest.raises(InputError, match="expected a number"):
+            LiveOptions(**wrong)
+
+
+def test_the_filter_is_calm_at_rest_and_quick_in_motion():
+    noise = np.random.default_rng(0).normal(0, 0.02, 200)
+    rest = OneEuro(1.0, slope=2.0)
+    still = [float(rest.update(np.array([value]), k / 30)[0]) for k, value in enumerate(noise)]
+    assert np.std(still[30:]) < 0.5 * np.std(noise[30:])
+    step = OneEuro(1.0, slope=2.0)
+    moved = [float(step.update(np.array([float(k > 10)]), k / 30)[0]) for k in range(16)]
+    assert moved[10] == 0 and moved[14] > 0.8
