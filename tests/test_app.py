@@ -1,22 +1,28 @@
-"""The app as a visitor meets it: the handlers, a launched server by gradio_client, and a real browser."""
+"""The app as a visitor meets it: a launched server by gradio_client, and a real browser."""
 
 import csv
 import shutil
 import time
 
-import gradio as gr
 import pytest
 from gradio_client import Client, handle_file
 
 import app
-from freeavatar.ui import animate as tab
-from tests.conftest import ROOT, write_clip
+from freeavatar.ui.animate.controls import values_of
 
 CHROMIUM = shutil.which("chromium")
 WIDTH_WHEN_LOADED = """video => new Promise(done => {
     if (video.readyState > 1) done(video.videoWidth);
     video.onloadeddata = () => done(video.videoWidth);
 })"""
+SLIDE = """async ([slider, value]) => {
+    const picture = [...document.querySelectorAll('#stage img')].at(-1), before = picture.src;
+    const input = document.querySelector(`${slider} input[type=range]`);
+    Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set.call(input, value);
+    input.dispatchEvent(new Event('input', {bubbles: true}));
+    for (let k = 0; k < 600 && picture.src === before; k++) await new Promise(requestAnimationFrame);
+    return picture.src !== before;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -31,88 +37,74 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(server):
-    """A browser page on the app."""
+def browser():
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed: make test installs it when root")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-quic", "--disable-background-networking"]
-        )
-        page = browser.new_page(viewport={"width": 1280, "height": 1000}, accept_downloads=True)
-        page.goto(server)
-        page.wait_for_selector("#animate")
-        yield page
+            executable_path=CHROMIUM,
+            args=[
+                "--no-sandbox", "--disable-quic", "--disable-background-networking",
+                "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream",
+            ],
+        )  # fmt: skip
+        yield browser
         browser.close()
 
 
-def test_the_handler_yields_progress_then_the_result(short_clip):
-    steps = list(tab.run(str(short_clip), ["ines"], 0.5, "auto", 0.0, 1.0, True, 1))
-    assert "Step 1 of 2" in steps[0][0] and any("Step 2 of 2" in step[0] for step in steps)
-    status, video, model, files = steps[-1]
-    assert "10 frames animated" in status
-    assert video.endswith("short_ines.mp4") and model.endswith("short_ines.glb") and len(files) == 4
+@pytest.fixture(scope="module")
+def page(browser, server):
+    """A browser page on the app."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1000}, accept_downloads=True)
+    page.goto(server)
+    page.wait_for_selector("#animate")
+    yield page
+    page.close()
 
 
-def test_the_handler_says_what_to_do(tmp_path, actor_frames):
-    with pytest.raises(gr.Error, match="upload one"):
-        next(tab.run(None, ["ines"], 0.5, "auto", 0.0, 1.0, True, 1))
-    with pytest.raises(gr.Error, match="tick at least one"):
-        next(tab.run("x.mp4", [], 0.5, "auto", 0.0, 1.0, True, 1))
-    grey = write_clip(tmp_path / "grey.mp4", [actor_frames[0] * 0 + 90] * 3)
-    with pytest.raises(gr.Error, match="no face was found"):
-        list(tab.run(str(grey), ["ines"], 0.5, "auto", 0.0, 1.0, True, 1))
-
-
-def test_clips_over_the_limit_are_stopped(short_clip, monkeypatch):
-    monkeypatch.setattr(tab, "MAX_SECONDS", 0.1)
-    with pytest.raises(gr.Error, match="longer than"):
-        list(tab.run(str(short_clip), ["ines"], 0.5, "auto", 0.0, 1.0, True, 1))
-
-
-def test_closing_the_handler_stops_the_work(short_clip, user_home):
-    steps = tab.run(str(short_clip), ["ines"], 0.5, "auto", 0.0, 1.0, True, 1)
-    assert any("Step 2 of 2" in step[0] for step in steps if "Step" in step[0] or pytest.fail("ended before rendering"))
-    steps.close()
-    assert not list((user_home / "animations").iterdir())
-
-
-def test_emptied_number_boxes_mean_their_defaults(short_clip):
-    steps = tab.run(str(short_clip), ["ines"], 0.5, "at a second", None, 1.0, True, None)
-    assert "frames animated" in list(steps)[-1][0]
-
-
-def test_the_page_opens_with_a_result():
-    view = tab.example_view()
-    assert view.video is not None and view.model is not None and len(view.files) == 4
-    assert all(str(path).startswith(str(ROOT / "examples")) for path in view.files)
-
-
-def test_a_client_gets_every_file(server, short_clip):
-    clip = {"video": handle_file(str(short_clip)), "subtitles": None}
-    status, video, _model, files = Client(server, verbose=False).predict(
-        clip["video"], ["ines", "kofi"], 0.5, "auto", 0.0, 1.0, True, 1, api_name="/animate"
-    )
-    assert "10 frames animated" in status
-    assert video and len(files) == 9
-    rows = next(f for f in files if f.endswith("_kofi.csv"))
-    with open(rows, newline="") as file:
-        assert len(list(csv.reader(file))) == 11
-
-
-def test_a_visitor_uploads_a_video_and_downloads_the_csv(page, short_clip, tmp_path):
-    page.locator("#actor input[type=file]").first.set_input_files(str(short_clip))
+def upload(page, path):
+    page.locator("#actor input[type=file]").first.set_input_files(str(path))
     page.wait_for_selector("#actor video", timeout=30_000)
+
+
+def test_clients_get_their_own_files_and_nobody_elses(server, short_clip):
+    def animate(avatars):
+        clip = {"video": handle_file(str(short_clip)), "subtitles": None}
+        values = values_of({})
+        return Client(server, verbose=False).predict(clip["video"], 0.0, 0.0, avatars, *values, api_name="/animate")
+
+    status, id, *_, files = animate(["ines", "kofi"])
+    assert "10 frames animated" in status and len(files) == 10
+    with open(next(f for f in files if f.endswith("_kofi.csv")), newline="") as file:
+        assert len(list(csv.reader(file))) == 11
+    _, other, *_, others = animate(["pip"])
+    assert other != id and not set(others) & set(files)
+
+
+def test_a_visitor_previews_animates_downloads_slides_and_comes_back(page, short_clip, tmp_path):
+    upload(page, short_clip)
+    page.wait_for_selector("#preview img", timeout=60_000)
     page.click("#animate")
     page.wait_for_selector("#status :text('10 frames animated')", timeout=90_000)
     assert page.locator("#result video").evaluate(WIDTH_WHEN_LOADED) == 684 + 512
+    page.get_by_role("tab", name="Files").click()
     with page.expect_download() as download:
         page.locator("#files tr", has_text=".csv").locator("a").click()
     download.value.save_as(tmp_path / "rig.csv")
     with (tmp_path / "rig.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 10
+    page.click("#settings > button")
+    page.wait_for_selector("#gain input[type=range]")
+    page.get_by_role("tab", name="Moment and curves").click()
+    page.wait_for_selector("#stage img")
+    page.wait_for_selector("#chart .main-svg", timeout=60_000)
+    assert page.evaluate(SLIDE, ["#moment-second", 0.3])
+    assert page.evaluate(SLIDE, ["#gain", 0.0])
+    page.wait_for_function("location.search.includes('run=')")
+    page.reload()
+    page.wait_for_selector("#status :text('10 frames animated')", timeout=60_000)
 
 
 def test_a_click_on_a_portrait_chooses_the_avatar_and_another_leaves_it_out(page):
@@ -122,11 +114,10 @@ def test_a_click_on_a_portrait_chooses_the_avatar_and_another_leaves_it_out(page
         page.wait_for_function("([box, wanted]) => box.checked === wanted", arg=[box.element_handle(), is_chosen])
 
 
-def test_cancel_stops_a_running_job(page, actor_clip, user_home):
-    page.reload()
+def test_cancel_stops_a_running_job(page, server, actor_clip, user_home):
+    page.goto(server)
     page.wait_for_selector("#animate")
-    page.locator("#actor input[type=file]").first.set_input_files(str(actor_clip))
-    page.wait_for_selector("#actor video", timeout=30_000)
+    upload(page, actor_clip)
     page.click("#animate")
     page.wait_for_selector("#status :text('Step 1 of 2')", timeout=60_000)
     page.click("#cancel")
@@ -135,3 +126,17 @@ def test_cancel_stops_a_running_job(page, actor_clip, user_home):
     assert page.locator("#status :text('Stopped')").count() == 1
     made = [path for path in (user_home / "animations").rglob("*") if path.is_file()]
     assert not made
+
+
+def test_the_page_speaks_chinese_and_is_live(browser, server):
+    context = browser.new_context(locale="zh-CN", permissions=["camera"], viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    page.goto(server)
+    page.wait_for_selector("#animate:text('生成动画')")
+    page.get_by_role("tab", name="实时").click()
+    page.get_by_role("button", name="打开摄像头").click()
+    page.wait_for_selector(".fa-live-say:text('画面中没有人脸')", timeout=90_000)
+    assert page.locator("#live img").first.evaluate("image => image.naturalWidth") == 384
+    page.get_by_role("button", name="停止").click()
+    page.wait_for_selector(".fa-live:not(.fa-live-on)")
+    context.close()

@@ -189,6 +189,5 @@ def summary(result: Run, language: str) -> str:
     text = say(language, "run.done", frames=result.frames, seconds=f"{result.seconds:.1f}")
     if result.frames_without_face:
         text += " " + say(language, "run.without_face", frames=result.frames_without_face)
-    return note(
-        f"{text} {say(language, 'run.kept', date=time.strftime('%Y-%m-%d', time.localtime(result.kept_until)))}"
-    )
+    kept = say(language, "run.kept", date=time.strftime("%Y-%m-%d", time.localtime(result.kept_until)))
+    return note(f"{text} {kept}")
