@@ -122,7 +122,7 @@ def test_values_of_the_controls_become_settings():
 
 
 def test_a_moment_follows_the_settings_at_once(done):
-    strong, none = (moment.moment(None, done.id, 0.3, "ines", None, *changed(gain=gain)) for gain in (1.0, 0.0))
+    strong, none = (moment.faces_at(None, done.id, 0.3, "ines", None, *changed(gain=gain)) for gain in (1.0, 0.0))
     assert [face["name"] for face in strong["faces"]] == ["Actor", "ines"]
     pictures = [image_of(view["faces"][1]["src"], largest=10**6).astype(int) for view in (strong, none)]
     assert np.abs(pictures[0] - pictures[1]).mean() > 0.5
@@ -130,12 +130,12 @@ def test_a_moment_follows_the_settings_at_once(done):
 
 def test_two_looks_stand_side_by_side(done):
     pinned = {"avatar": "ines", "settings": settings_of(changed(gain=0.0))}
-    view = moment.moment(None, done.id, 0.3, "pip", pinned, *PLAIN)
+    view = moment.faces_at(None, done.id, 0.3, "pip", pinned, *PLAIN)
     assert [face["name"] for face in view["faces"]] == ["Actor", "ines, gain 0", "pip"]
 
 
 def test_the_chart_shows_what_moved_and_where_no_face_was(done):
-    figure = moment.chart(None, done.id, "ines", *PLAIN)
+    figure = moment.curves_of(None, done.id, "ines", *PLAIN)
     assert len(figure["times"]) == 10 and "mouthSmileLeft" in [curve["name"] for curve in figure["curves"]]
     assert figure["missing"] == [] and min(figure["confidence"]) > 0.5
 

@@ -12,7 +12,7 @@ from freeavatar.ui.animate import live
 from freeavatar.ui.animate.avatars import Cast, build_cast
 from freeavatar.ui.animate.clip import EXAMPLES, build_clip, connect_clip
 from freeavatar.ui.animate.controls import build_controls
-from freeavatar.ui.animate.moment import chart, moment
+from freeavatar.ui.animate.moment import curves_of, faces_at
 from freeavatar.ui.animate.results import (
     LINK,
     SHOWN,
@@ -95,5 +95,5 @@ def _reveal(event: Any, results: Results, values: list[Any]) -> None:
     hidden: Any = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
     event.success(None, results.id, None, js=LINK, **hidden)
     facing = [results.id, results.second, results.avatar, results.pinned, *values]
-    event.success(moment, facing, results.stage, **hidden)
-    event.success(chart, [results.id, results.avatar, *values], results.chart, **hidden)
+    event.success(faces_at, facing, results.stage, **hidden)
+    event.success(curves_of, [results.id, results.avatar, *values], results.chart, **hidden)

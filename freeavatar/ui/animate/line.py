@@ -32,8 +32,9 @@ class Line:
         now = time.monotonic()
         with self._lock:
             self._places[place] = now
-            for other in [other for other, seen in self._places.items() if now - seen > FORGOTTEN]:
-                del self._places[other]
+            for other, seen in list(self._places.items()):
+                if other is not place and now - seen > FORGOTTEN:
+                    del self._places[other]
             return list(self._places).index(place)
 
 

@@ -39,7 +39,7 @@ def _actor(path: str, modified: int, second: float) -> str:
     return data_url(_player(path, modified).actor(second), height=SIZE)
 
 
-def moment(
+def faces_at(
     request: gr.Request | None, id: str | None, second: float, avatar: str, pinned: Pinned, *values: Any
 ) -> Any:  # fmt: skip
     """Pictures of a moment: the actor, the pinned look if there is one, and the avatar with these settings."""
@@ -72,7 +72,7 @@ def _caption(look: dict[str, Any]) -> str:
     return ", ".join([label_of(look["avatar"]), *more])
 
 
-def chart(request: gr.Request | None, id: str | None, avatar: str, *values: Any) -> Any:
+def curves_of(request: gr.Request | None, id: str | None, avatar: str, *values: Any) -> Any:
     """Curves of the channels that moved most, and the confidence below, as the page's script takes them."""
     if not id:
         return gr.skip()

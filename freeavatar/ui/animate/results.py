@@ -13,7 +13,7 @@ from freeavatar.errors import FreeAvatarError
 from freeavatar.ui.animate.avatars import choices_of, label_of
 from freeavatar.ui.animate.clip import EXAMPLES
 from freeavatar.ui.animate.controls import Controls, settings_of, values_of
-from freeavatar.ui.animate.moment import chart, moment, player_of
+from freeavatar.ui.animate.moment import curves_of, faces_at, player_of
 from freeavatar.ui.animate.running import note, summary
 from freeavatar.ui.animate.runs import Run, load_run
 from freeavatar.ui.words import language_of, say, word, words_under
@@ -152,7 +152,7 @@ def connect_results(results: Results, controls: Controls) -> None:
     facing = [results.id, results.second, results.avatar, results.pinned, *values]
     quick: Any = {"queue": False, "trigger_mode": "always_last", **hidden}
     gr.on(controls.sliding, None, results.id, None, js=TO_MOMENT)
-    gr.on([*controls.sliding, results.second.change, results.pinned.change], moment, facing, results.stage, **quick)
+    gr.on([*controls.sliding, results.second.change, results.pinned.change], faces_at, facing, results.stage, **quick)
     settled = [results.stage, results.chart, results.again]
     gr.on([*controls.settling, results.avatar.change], settle, facing, settled, **quick)
     results.chart.pick(_picked, None, results.second, queue=False, **hidden)
@@ -171,8 +171,8 @@ def settle(
     """After a setting came to rest: the moment, the curves, and whether the files are behind."""
     if not id:
         return gr.skip(), gr.skip(), gr.skip()
-    faces = moment(request, id, second, avatar, pinned, *values)
-    return faces, chart(request, id, avatar, *values), gr.Button(visible=_is_behind(id, values))
+    faces = faces_at(request, id, second, avatar, pinned, *values)
+    return faces, curves_of(request, id, avatar, *values), gr.Button(visible=_is_behind(id, values))
 
 
 def _is_behind(id: str, values: Sequence[Any]) -> bool:

@@ -14,6 +14,7 @@ import gradio as gr
 from freeavatar.errors import FreeAvatarError, InputError
 from freeavatar.files import replacing
 from freeavatar.pipeline import Player, Progress, Report, animate_steps, load_take, save_profile
+from freeavatar.runs import prune_runs
 from freeavatar.ui.animate import clip as clips
 from freeavatar.ui.animate.controls import Clip, options_of, settings_of
 from freeavatar.ui.animate.line import Line, Place
@@ -110,6 +111,7 @@ def _animate(
         _check_length((clip.end or info.duration) - clip.start)
     if clip.end is not None and info.duration is not None and clip.end >= info.duration - 0.01:
         options = replace(options, end=None)
+    prune_runs()
     folder, copy = new_run(video)
     try:
         settings = _keep_profile(settings, folder)
