@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 
@@ -48,13 +49,47 @@ def test_an_avatar_is_added_listed_animated_and_removed(short_clip, tmp_path, ca
     assert "no avatar 'robin' was added" in capsys.readouterr().err
 
 
+def test_regions_ranges_and_profiles_are_options_of_animate(short_clip, tmp_path, capsys):
+    command = ["animate", str(short_clip), "--out", str(tmp_path), "--start", "0.2", "--end", "0.3"]
+    saved = ["--region", "brows=0", "--region", "mouth=1.3", "--save-profile", str(tmp_path / "ada.json")]
+    assert main([*command, *saved]) == 0
+    printed = capsys.readouterr().out
+    assert "short.take.npz" in printed and "ada.json" in printed and "3 frames animated" in printed
+    settings = json.loads((tmp_path / "short_ines.json").read_text())["settings"]
+    assert (settings["regions"]["brows"], settings["regions"]["mouth"], settings["regions"]["jaw"]) == (0, 1.3, 1)
+    again = ["animate", str(tmp_path / "short.take.npz"), "--out", str(tmp_path / "again")]
+    assert main([*again, "--profile", str(tmp_path / "ada.json")]) == 0
+    assert "3 frames animated" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (["--region", "ears=1"], "there is no region 'ears': use brows, eyes"),
+        (["--region", "brows"], "no region with a scale, such as mouth=1.3"),
+        (["--crop", "1,2,3"], "is not left,top,width,height"),
+        (["--profile", "a.json", "--calibration", "none"], "not allowed with"),
+    ],
+)
+def test_options_that_make_no_sense_are_explained(option, message, capsys):
+    with pytest.raises(SystemExit):
+        main(["animate", "clip.mp4", *option])
+    assert message in capsys.readouterr().err
+
+
+def test_people_are_listed_with_the_number_that_animate_takes(short_clip, tmp_path, capsys):
+    assert main(["people", str(short_clip), "--out", str(tmp_path)]) == 0
+    assert "--face 0: " in capsys.readouterr().out and (tmp_path / "face0.png").is_file()
+
+
 def test_embed_writes_an_npz(short_clip, tmp_path, capsys):
     assert main(["embed", str(short_clip), "--out", str(tmp_path / "emb.npz")]) == 0
     assert "10 images, 0 without a face" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    "command", [["--help"], ["animate", "--help"], ["avatars", "add", "--help"], ["embed", "--help"]]
+    "command",
+    [["--help"], ["animate", "--help"], ["avatars", "add", "--help"], ["embed", "--help"], ["people", "--help"]],
 )
 def test_help_works_as_a_module(command):
     done = subprocess.run([sys.executable, "-m", "freeavatar", *command], capture_output=True, text=True, timeout=60)

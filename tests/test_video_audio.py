@@ -211,3 +211,20 @@ def test_audio_of_a_file_without_video_starts_on_its_own_clock(tmp_path):
         for index in range(30):
             writer.write(np.zeros((48, 64, 3), np.uint8), index / 30)
     np.testing.assert_allclose(listen(tmp_path / "out.mp4")[1], [0, 0.5], atol=0.003)
+
+
+@pytest.mark.parametrize(("name", "audio"), [("a.mp4", "aac"), ("a.mkv", "libopus"), ("a.ts", "aac")])
+@pytest.mark.parametrize("begin", [0.7, 5.2])
+def test_audio_of_a_range_is_cut_with_it(tmp_path, name, audio, begin):
+    source = record(tmp_path / name, audio=audio, offset=-0.2, video_length=8, audio_length=8)
+    reader = VideoReader(source, start=begin, end=begin + 1.5)
+    with VideoWriter(
+        tmp_path / "out.mp4", size=reader.info.size, rate=reader.info.rate, audio_from=source,
+        audio_start=reader.offset, audio_tail=0.0,
+    ) as writer:  # fmt: skip
+        for frame in reader:
+            writer.write(frame.image, frame.time)
+    _, starts, end = listen(tmp_path / "out.mp4")
+    beeps = np.arange(0, 8, 0.5) - 0.2 - float(reader.offset)
+    np.testing.assert_allclose(starts, [t for t in beeps if 0 <= t < 1.48], atol=0.003)
+    assert 1.4 < end <= 1.55

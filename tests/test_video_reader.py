@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from freeavatar.errors import VideoError
-from freeavatar.video import VideoReader
+from freeavatar.video import Frame, VideoReader
+from freeavatar.video import reader as reader_module
 from freeavatar.video.reader import _Clock
 
 RED, BLUE, BLACK = (255, 0, 0), (0, 0, 255), (0, 0, 0)
@@ -272,3 +273,52 @@ def test_clock_repairs_stamps():
     # The first real stamp sets the origin, repeated ones are dropped, a restarted clock goes on.
     tenths = [None if t is None else t * 10 for t in found]
     assert tenths == [0, 1, None, None, 2, 4, 5, 6]
+
+
+STAMPS = range(3000, 363000, 3000)
+
+
+@pytest.fixture(scope="module", params=["a.mp4", "a.mkv", "a.webm", "a.ts", "a.avi"])
+def four_seconds(request, tmp_path_factory) -> tuple[Path, list[Frame]]:
+    """120 frames, a key frame every 25, B-frames where the codec has them; and all of them, read from the start."""
+    path = tmp_path_factory.mktemp("range") / request.param
+    codec = {"a.webm": "libvpx", "a.avi": "mpeg4"}.get(request.param, "libx264")
+    stamps, clock = (range(120), 30) if codec == "mpeg4" else (STAMPS, 90000)
+    write_video(path, stamps, clock=clock, codec=codec, options={"g": "25"})
+    return path, list(VideoReader(path))
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 1), (0.5, None), (2.3, None), (2.0, 3.1), (3.9, 9), (0.1, 0.13)])
+def test_a_range_holds_exactly_its_frames(four_seconds, start, end):
+    path, whole = four_seconds
+    reader = VideoReader(path, start=start, end=end)
+    expected = [f for f in whole if f.time >= start - 1e-4 and (end is None or f.time < end - 1e-4)]
+    frames = list(reader)
+    assert float(reader.offset) == pytest.approx(expected[0].time)
+    assert [frame.index for frame in frames] == list(range(len(expected)))
+    for frame, same in zip(frames, expected, strict=True):
+        assert frame.time == pytest.approx(same.time - expected[0].time, abs=1e-9)
+        np.testing.assert_array_equal(frame.image, same.image)
+
+
+def test_one_frame_is_the_one_on_screen(four_seconds):
+    path, whole = four_seconds
+    for second, index in ((-1, 0), (0, 0), (0.099, 2), (0.1, 3), (2.35, 70), (99, 119)):
+        np.testing.assert_array_equal(VideoReader(path).frame_at(second).image, whole[index].image)
+
+
+def test_little_more_than_a_range_is_decoded(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "a.mp4", range(0, 900000, 3000), options={"g": "25"})
+    whole, seen = VideoReader(path, start=8, end=9), []
+    decode = reader_module._decode
+    monkeypatch.setattr(
+        reader_module, "_decode", lambda *arguments: (seen.append(one) or one for one in decode(*arguments))
+    )
+    assert len(list(whole)) == 30
+    assert len(seen) < 70
+
+
+def test_a_range_beyond_the_end_says_how_long_the_video_is(tmp_path):
+    path = write_video(tmp_path / "a.mp4")
+    with pytest.raises(VideoError, match=r"shows no frame from second 5 on: it ends at 0\.7 s"):
+        VideoReader(path, start=5)

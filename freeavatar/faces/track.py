@@ -92,16 +92,17 @@ def track_face_at(frames: Iterable[Frame], frame: Frame, *, face: int = 0, crop:
         crop: as for :func:`track_faces`.
 
     Raises:
-        FaceError: there are faces but never as many as ``face`` asks for.
+        FaceError: there are faces but not as many as ``face`` asks for within a second of the first one.
         InputError: ``crop`` lies outside of the first frame.
     """
     tracker = FaceTracker(face=face) if crop is None else DrawnFaceTracker(crop)
     for first in frames:
         found = tracker.update(first)
-        if first.time >= frame.time - 1e-6:
+        if found is not None and abs(first.time - frame.time) < 1e-6:
             return _describe(first, found)
         if found is not None or first.time > PATIENCE:
             break
+    tracker.close()
     return _describe(frame, tracker.update(frame))
 
 

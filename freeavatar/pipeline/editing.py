@@ -13,8 +13,8 @@ from freeavatar.rig import Performance
 HEAD_LIMIT = np.array([50.0, 35.0, 35.0], np.float32)
 """Avatars' heads turn no further than this: yaw, pitch, roll in degrees."""
 
-_REACH = 3 * motion.MAX_SIGMA
-"""Seconds that smoothing looks ahead and back, at most."""
+_REACH = 4 * motion.MAX_SIGMA
+"""Seconds that smoothing looks ahead and back, at most, with a frame to spare."""
 
 
 def edit(
@@ -56,14 +56,13 @@ def neutral_of(raw: Performance, options: AnimateOptions, *, offset: float = 0.0
 
     Args, Raises: as :func:`edit`.
     """
-    times, found, chosen = raw.times, raw.confidence > 0, options.calibration
+    times, found, chosen = raw.times + offset, raw.confidence > 0, options.calibration
     if isinstance(chosen, Profile):
         return chosen.neutral_for(raw.names), np.array(chosen.head, np.float32)
     rest = np.zeros(3, np.float32)
     if chosen == "auto" and motion.has_neutral(times, found):
         rest = np.median(raw.head[found], axis=0)
     elif not isinstance(chosen, str):
-        chosen = chosen - offset
         rest = raw.head[motion.near_second(times, found, chosen)].mean(0)
     return motion.neutral_of(raw.weights, times, found, chosen), rest
 

@@ -76,8 +76,8 @@ def near_second(times: np.ndarray, found: np.ndarray, second: float) -> np.ndarr
     chosen = found & (np.abs(times - second) <= NEUTRAL_WINDOW)
     if not chosen.any():
         raise InputError(
-            f"no face around second {second:g} to calibrate on: give a moment between 0 and {times[-1]:.1f} "
-            "at which the face is neutral and visible."
+            f"no face around second {second:g} to calibrate on: give a moment between {times[0]:.1f} and "
+            f"{times[-1]:.1f} at which the face is neutral and visible."
         )
     return chosen
 

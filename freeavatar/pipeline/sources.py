@@ -131,7 +131,7 @@ def open_source(path: Path, *, start: float = 0.0, end: float | None = None) -> 
         chosen = paths[places]
         if not chosen:
             raise InputError(
-                f"{path.name} shows nothing from second {start:g} on: it ends at {len(paths) / FOLDER_RATE:.2f} s."
+                f"{path.name} shows nothing from second {start:g} on: it ends at {float(len(paths) / FOLDER_RATE):.2f} s."
             )
         height, width = read_image(chosen[0]).shape[:2]
         offset = Fraction(places.start, FOLDER_RATE)

@@ -1,0 +1,47 @@
+import os
+import re
+import time
+
+from freeavatar.runs import find_run, make_run, prune_runs, runs_folder
+
+
+def aged(folder, days):
+    """The folder with everything in it ``days`` old."""
+    when = time.time() - days * 86400
+    for path in (*folder.rglob("*"), folder):
+        os.utime(path, (when, when))
+    return folder
+
+
+def test_old_runs_go_and_everything_else_stays(user_home):
+    old, young, used = make_run(), make_run(), make_run()
+    for run in (old, young, used):
+        (run / "clip.mp4").write_bytes(b"x")
+    aged(old, 31)
+    aged(used, 31)
+    (used / "later.csv").write_text("written yesterday")
+    kept = [runs_folder() / "my own", user_home / "avatars" / "robin", user_home / "profiles" / "ada"]
+    for folder in kept:
+        folder.mkdir(parents=True)
+        aged(folder, 400)
+    assert prune_runs(30) == [old.name]
+    assert not old.exists() and all(folder.exists() for folder in (young, used, *kept))
+    assert prune_runs(30) == []
+
+
+def test_a_link_in_the_place_of_a_run_is_left_alone(tmp_path, user_home):
+    runs_folder().mkdir()
+    (runs_folder() / "20200101-000000-abcdef").symlink_to(tmp_path)
+    aged(tmp_path, 90)
+    assert prune_runs(30) == [] and tmp_path.exists()
+
+
+def test_a_run_is_found_by_its_name_alone(user_home):
+    run = make_run()
+    assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{6}", run.name) and find_run(run.name) == run
+    for name in ("", ".", "..", "../avatars", "20200101-000000-abcdef", f"{run.name}/.."):
+        assert find_run(name) is None
+
+
+def test_nothing_to_prune_is_no_error(user_home):
+    assert prune_runs(0) == []
