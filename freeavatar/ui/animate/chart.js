@@ -1,7 +1,6 @@
 // Curves of a run, drawn by Plotly, which is loaded when there is something to draw. A click picks that moment.
 
 const COLORS = ["#0d9488", "#e11d48", "#7c3aed", "#d97706", "#2563eb", "#65a30d", "#db2777", "#64748b"];
-const SCRIPT = props.plotly;
 let loading = null;
 
 const load = () => (loading = loading || new Promise((done, fail) => {

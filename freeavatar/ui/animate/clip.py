@@ -15,7 +15,8 @@ from freeavatar.pipeline import Person, find_people, preview
 from freeavatar.pipeline.sources import open_source
 from freeavatar.ui.animate.controls import Clip, options_of, settings_of
 from freeavatar.ui.pictures import data_url
-from freeavatar.ui.words import language_of, say, word, words_under
+from freeavatar.ui.scripts import script
+from freeavatar.ui.words import language_of, say, word
 from freeavatar.video import VideoReader
 
 MAX_SECONDS = 600
@@ -62,8 +63,8 @@ def build_clip() -> ClipInputs:
     )  # fmt: skip
     seen = gr.HTML("", elem_id="preview")
     drawer = gr.HTML(
-        html_template='<div class="fa-drawer"></div>', js_on_load=(_HERE / "drawer.js").read_text(),
-        words=words_under("drawer."), visible=False, elem_id="drawer",
+        html_template='<div class="fa-drawer"></div>', js_on_load=script(_HERE / "drawer.js", words="drawer."),
+        visible=False, elem_id="drawer",
     )  # fmt: skip
     with gr.Accordion(word("clip.part"), open=False, elem_id="part"):
         with gr.Row():

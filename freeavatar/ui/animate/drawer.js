@@ -1,8 +1,5 @@
 // A frame on which a box is drawn around the face: by pointer, or by arrow keys (with Shift they change its size).
 
-const language = (navigator.languages || [navigator.language])
-  .map((name) => name.toLowerCase().split("-")[0]).find((name) => props.words[name]) || "en";
-const words = props.words[language];
 const box = { x: 0.3, y: 0.15, w: 0.4, h: 0.6 }; // shares of the frame
 let from = null;
 

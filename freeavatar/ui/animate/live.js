@@ -1,12 +1,9 @@
 // Live: camera -> server -> picture, one frame under way at a time, so that late frames are never sent.
-// Runs as the body of Gradio's js_on_load, with `element`, `props` and `server`.
+// Runs as the body of Gradio's js_on_load, with `element`, `props` and `server`; `words` and `AVATAR` stand before it.
 
 const root = element.querySelector(".fa-live");
 const WIDTH = 480;
-const language = (navigator.languages || [navigator.language])
-  .map((name) => name.toLowerCase().split("-")[0]).find((name) => props.words[name]) || "en";
-const words = props.words[language];
-const state = { key: null, stream: null, avatar: props.avatar, smoothing: 0.3, gain: 1, head: true };
+const state = { key: null, stream: null, avatar: AVATAR, smoothing: 0.3, gain: 1, head: true };
 const canvas = document.createElement("canvas");
 
 root.innerHTML = `

@@ -17,7 +17,7 @@ from freeavatar.pipeline.live import Live, LiveOptions
 from freeavatar.pipeline.sources import read_image
 from freeavatar.ui.animate.avatars import label_of, visible_avatars
 from freeavatar.ui.pictures import data_url, image_of
-from freeavatar.ui.words import words_under
+from freeavatar.ui.scripts import script
 
 IDLE = 20.0
 """Seconds without a frame after which a session ends."""
@@ -136,10 +136,8 @@ def build(own: gr.BrowserState) -> None:
     page = gr.HTML(
         value=cast(Any, []),
         html_template='<div class="fa-live"></div>',
-        js_on_load=(_HERE / "live.js").read_text(),
+        js_on_load=script(_HERE / "live.js", words="live.", AVATAR=DEFAULT_AVATAR),
         server_functions=[_explained(act) for act in (desk.cast, desk.start, desk.stop, desk.calibrate, desk.step)],
-        words=words_under("live."),
-        avatar=DEFAULT_AVATAR,
         apply_default_css=False,
         elem_id="live",
     )

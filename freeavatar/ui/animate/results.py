@@ -16,7 +16,8 @@ from freeavatar.ui.animate.controls import Controls, settings_of, values_of
 from freeavatar.ui.animate.moment import curves_of, faces_at, player_of
 from freeavatar.ui.animate.running import note, summary
 from freeavatar.ui.animate.runs import Run, load_run
-from freeavatar.ui.words import language_of, say, word, words_under
+from freeavatar.ui.scripts import script
+from freeavatar.ui.words import language_of, say, word
 
 _HERE = Path(__file__).parent
 LINK = """id => {
@@ -108,18 +109,18 @@ def build_results() -> Results:
 
 def _build_moment() -> tuple[Any, ...]:
     stage = gr.HTML(
-        value={}, html_template='<div class="fa-stage"></div>', js_on_load=(_HERE / "stage.js").read_text(),
-        words=words_under("stage."), elem_id="stage",
+        value={}, html_template='<div class="fa-stage"></div>', js_on_load=script(_HERE / "stage.js", words="stage."),
+        elem_id="stage",
     )  # fmt: skip
     second = gr.Slider(0, 1, 0, step=0.01, label=word("result.second"), elem_id="moment-second")
     curves = gr.HTML(
-        value={}, html_template='<div class="fa-chart"></div>', js_on_load=(_HERE / "chart.js").read_text(),
-        plotly=str(plotly_script()), elem_id="chart",
+        value={}, html_template='<div class="fa-chart"></div>', js_on_load=script(_HERE / "chart.js", SCRIPT=str(plotly_script())),
+        elem_id="chart",
     )  # fmt: skip
-    with gr.Row(equal_height=True):
+    with gr.Row(equal_height=False, elem_id="compare"):
         avatar = gr.Dropdown([], label=word("result.avatar"), min_width=120, elem_id="shown-avatar")
-        pin = gr.Button(word("result.pin"), min_width=120, elem_id="pin")
-        unpin = gr.Button(word("result.unpin"), min_width=120, visible=False, elem_id="unpin")
+        pin = gr.Button(word("result.pin"), size="sm", min_width=120, elem_id="pin")
+        unpin = gr.Button(word("result.unpin"), size="sm", min_width=120, visible=False, elem_id="unpin")
     return second, stage, curves, avatar, pin, unpin
 
 

@@ -1,6 +1,5 @@
 // Pictures of one moment. They are exchanged in place, so that nothing flickers while a slider moves.
 
-const root = element.querySelector(".fa-stage");
 let count = 0;
 
 function show() {
@@ -8,7 +7,7 @@ function show() {
   const faces = value.faces || [];
   const stage = element.querySelector(".fa-stage");
   if (value.trouble || !faces.length) {
-    stage.replaceChildren(Object.assign(document.createElement("p"), { textContent: value.trouble || hint() }));
+    stage.replaceChildren(Object.assign(document.createElement("p"), { textContent: value.trouble || words.hint }));
     return;
   }
   const figures = [...stage.querySelectorAll("figure")];
@@ -26,12 +25,6 @@ function show() {
     image.alt = caption.textContent = faces[k].name;
   });
   stage.dataset.shown = ++count;
-}
-
-function hint() {
-  const language = (navigator.languages || [navigator.language])
-    .map((name) => name.toLowerCase().split("-")[0]).find((name) => props.words[name]) || "en";
-  return props.words[language].hint;
 }
 
 watch("value", show);
