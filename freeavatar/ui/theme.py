@@ -11,7 +11,8 @@ CSS = """
   border: 1px solid var(--border-color-primary); color: var(--body-text-color); line-height: 1.5; }
 .fa-track { margin-top: 8px; height: 8px; border-radius: 4px; overflow: hidden;
   background: var(--border-color-primary); }
-#portraits, #portraits .grid-wrap { min-height: 0 !important; height: auto !important; max-height: none !important; }
+#portraits, #portraits .grid-wrap, #people, #people .grid-wrap {
+  min-height: 0 !important; height: auto !important; max-height: none !important; }
 #portraits .grid-container { grid-template-columns: repeat(5, minmax(0, 1fr)) !important; gap: 6px; padding: 0; }
 #portraits .caption-label { left: 0; right: 0; bottom: 0; max-width: 100%; padding: 1px 4px; border-radius: 0;
   font-size: 12px; text-align: center; }

@@ -21,7 +21,7 @@ function figure(value) {
     hovertemplate: "%{y:.2f}",
   }));
   const sure = {
-    x: value.times, y: value.confidence, yaxis: "y2", name: value.words.confidence, mode: "lines", fill: "tozeroy",
+    x: value.times, y: value.confidence, yaxis: "y2", name: words.confidence, mode: "lines", fill: "tozeroy",
     line: { width: 1, color: isDark() ? "#94a3b8" : "#64748b" }, hovertemplate: "%{y:.2f}", showlegend: false,
   };
   const gaps = value.missing.map(([x0, x1]) => ({
@@ -31,10 +31,10 @@ function figure(value) {
     height: 380, margin: { l: 44, r: 10, t: 8, b: 40 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: ink, family: "system-ui, sans-serif", size: 12 }, hovermode: "x unified", shapes: gaps,
     hoverlabel: { bgcolor: isDark() ? "#1e293b" : "#ffffff" }, legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
-    xaxis: { ...axis, title: { text: value.words.seconds }, anchor: "y2" },
-    yaxis: { ...axis, domain: [0.3, 1], rangemode: "tozero", title: { text: value.words.weight } },
-    yaxis2: { ...axis, domain: [0, 0.2], range: [0, 1.05], title: { text: value.words.confidence }, nticks: 3 },
-    annotations: value.curves.length ? [] : [{ text: value.words.still, showarrow: false, xref: "paper", yref: "paper",
+    xaxis: { ...axis, title: { text: words.seconds }, anchor: "y2" },
+    yaxis: { ...axis, domain: [0.3, 1], rangemode: "tozero", title: { text: words.weight } },
+    yaxis2: { ...axis, domain: [0, 0.2], range: [0, 1.05], title: { text: words.confidence }, nticks: 3 },
+    annotations: value.curves.length ? [] : [{ text: words.still, showarrow: false, xref: "paper", yref: "paper",
       x: 0.5, y: 0.7 }],
   };
   return [[...curves, sure], layout];
@@ -47,7 +47,7 @@ async function draw() {
   await load();
   const [traces, layout] = figure(value);
   node.setAttribute("role", "img");
-  node.setAttribute("aria-label", value.words.label.replace("{names}", value.curves.map((c) => c.name).join(", ")));
+  node.setAttribute("aria-label", words.label.replace("{names}", value.curves.map((c) => c.name).join(", ")));
   const isNew = !node.data;
   await window.Plotly.react(node, traces, layout, { responsive: true, displayModeBar: false });
   if (isNew) node.on("plotly_click", (event) => trigger("pick", { time: event.points[0].x }));

@@ -67,12 +67,8 @@ def build_clip() -> ClipInputs:
         visible=False, elem_id="drawer",
     )  # fmt: skip
     with gr.Accordion(word("clip.part"), open=False, elem_id="part"):
-        with gr.Row():
-            start = gr.Slider(0, MAX_SECONDS, 0, step=0.01, label=word("clip.start"), min_width=140, elem_id="start")
-            end = gr.Slider(
-                0, MAX_SECONDS, 0, step=0.01, label=word("clip.end"), info=word("clip.end.info"), min_width=140,
-                elem_id="end",
-            )  # fmt: skip
+        start = gr.Slider(0, MAX_SECONDS, 0, step=0.01, label=word("clip.start"), elem_id="start")
+        end = gr.Slider(0, MAX_SECONDS, 0, step=0.01, label=word("clip.end"), info=word("clip.end.info"), elem_id="end")
         draw = gr.Button(word("clip.draw"), size="sm", elem_id="draw")
     return ClipInputs(video, start, end, gr.State(0), gr.State(None), people, drawer, draw, seen)
 
@@ -89,8 +85,8 @@ def connect_clip(inputs: ClipInputs, chosen: gr.CheckboxGroup, controls: list[An
     )  # fmt: skip
     again: Any = {"trigger_mode": "always_last", "concurrency_id": "small", **hidden}
     loaded.then(see, seeing, shows, **again)
-    gr.on([inputs.face.change, chosen.change, inputs.start.release], see, seeing, shows, **again)
-    inputs.people.select(_picked, None, inputs.face, queue=False, **hidden)
+    gr.on([chosen.change, inputs.start.release], see, seeing, shows, **again)
+    inputs.people.select(_picked, None, inputs.face, queue=False, **hidden).then(see, seeing, shows, **again)
     inputs.draw.click(frame_to_draw, [inputs.video, inputs.start], inputs.drawer, queue=False, **hidden)
     inputs.drawer.draw(_drawn, None, inputs.crop, queue=False, **hidden).then(see, seeing, shows, **again)
 

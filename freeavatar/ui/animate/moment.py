@@ -12,7 +12,7 @@ from freeavatar.ui.animate.avatars import label_of
 from freeavatar.ui.animate.controls import DEFAULTS, options_of, settings_of
 from freeavatar.ui.animate.runs import Run, load_run
 from freeavatar.ui.pictures import data_url
-from freeavatar.ui.words import language_of, say, words_under
+from freeavatar.ui.words import language_of, say
 
 SIZE = 400
 """Height of the pictures."""
@@ -72,12 +72,12 @@ def _caption(look: dict[str, Any]) -> str:
     return ", ".join([label_of(look["avatar"]), *more])
 
 
-def curves_of(request: gr.Request | None, id: str | None, avatar: str, *values: Any) -> Any:
+def curves_of(id: str | None, avatar: str, *values: Any) -> Any:
     """Curves of the channels that moved most, and the confidence below, as the page's script takes them."""
     if not id:
         return gr.skip()
     try:
-        language, run = language_of(request), load_run(id)
+        run = load_run(id)
         player = player_of(run)
         played = player.perform(avatar or run.avatars[0], options_of(settings_of(values)))
     except FreeAvatarError as error:
@@ -92,5 +92,4 @@ def curves_of(request: gr.Request | None, id: str | None, avatar: str, *values: 
         ],
         "confidence": np.round(played.confidence[::step], 3).tolist(),
         "missing": missing_spans(played.times, played.confidence, float(played.rate)),
-        "words": words_under("chart.")[language],
     }  # fmt: skip

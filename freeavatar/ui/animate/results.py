@@ -114,7 +114,8 @@ def _build_moment() -> tuple[Any, ...]:
     )  # fmt: skip
     second = gr.Slider(0, 1, 0, step=0.01, label=word("result.second"), elem_id="moment-second")
     curves = gr.HTML(
-        value={}, html_template='<div class="fa-chart"></div>', js_on_load=script(_HERE / "chart.js", SCRIPT=str(plotly_script())),
+        value={}, html_template='<div class="fa-chart"></div>',
+        js_on_load=script(_HERE / "chart.js", words="chart.", SCRIPT=str(plotly_script())),
         elem_id="chart",
     )  # fmt: skip
     with gr.Row(equal_height=False, elem_id="compare"):
@@ -153,17 +154,19 @@ def connect_results(results: Results, controls: Controls) -> None:
     facing = [results.id, results.second, results.avatar, results.pinned, *values]
     quick: Any = {"queue": False, "trigger_mode": "always_last", **hidden}
     gr.on(controls.sliding, None, results.id, None, js=TO_MOMENT)
-    gr.on([*controls.sliding, results.second.change, results.pinned.change], faces_at, facing, results.stage, **quick)
+    gr.on([*controls.sliding, results.second.change], faces_at, facing, results.stage, **quick)
     settled = [results.stage, results.chart, results.again]
     gr.on([*controls.settling, results.avatar.change], settle, facing, settled, **quick)
     results.chart.pick(_picked, None, results.second, queue=False, **hidden)
     results.model_of.change(_model_of, [results.id, results.model_of], results.model, queue=False, **hidden)
-    results.pin.click(
+    pinned = results.pin.click(
         _pin, [results.avatar, results.id, *values], [results.pinned, results.unpin], queue=False, **hidden
     )
-    results.unpin.click(
+    unpinned = results.unpin.click(
         lambda: (None, gr.Button(visible=False)), None, [results.pinned, results.unpin], queue=False, **hidden
     )
+    for event in (pinned, unpinned):
+        event.then(faces_at, facing, results.stage, **quick)
 
 
 def settle(
@@ -173,7 +176,7 @@ def settle(
     if not id:
         return gr.skip(), gr.skip(), gr.skip()
     faces = faces_at(request, id, second, avatar, pinned, *values)
-    return faces, curves_of(request, id, avatar, *values), gr.Button(visible=_is_behind(id, values))
+    return faces, curves_of(id, avatar, *values), gr.Button(visible=_is_behind(id, values))
 
 
 def _is_behind(id: str, values: Sequence[Any]) -> bool:
