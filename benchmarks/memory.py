@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import cycle
 from pathlib import Path
 
@@ -24,11 +25,13 @@ class MemoryConfig:
     seconds: tuple[int, ...] = (10, 300)
 
 
-def loop(clip: Path, seconds: int, path: Path) -> None:
-    """Write ``clip`` over and over, 1280 x 720, until it lasts ``seconds``."""
-    images = [fit(frame.image, 720, 1280) for frame in VideoReader(clip)]
-    rate = VideoReader(clip).info.rate
-    with VideoWriter(path, size=(720, 1280), rate=rate) as writer:
+def loop(
+    clip: Path, seconds: int, path: Path, *, size: tuple[int, int] = (720, 1280), rate: Fraction | None = None
+) -> None:
+    """Write ``clip`` over and over until it lasts ``seconds``, by default with its own frames a second."""
+    images = [fit(frame.image, *size) for frame in VideoReader(clip)]
+    rate = rate or VideoReader(clip).info.rate
+    with VideoWriter(path, size=size, rate=rate) as writer:
         for index, image in zip(range(int(seconds * rate)), cycle(images), strict=False):
             writer.write(image, float(index / rate))
 

@@ -124,6 +124,7 @@ def _add_animate(parser: argparse.ArgumentParser) -> None:
 
 def _animate(args: argparse.Namespace) -> None:
     from freeavatar.pipeline import AnimateOptions, Regions, animate, load_profile
+    from freeavatar.pipeline.player import check_has_neutral
 
     options = AnimateOptions(
         smoothing=args.smoothing, calibration=load_profile(args.profile) if args.profile else args.calibration,
@@ -131,6 +132,8 @@ def _animate(args: argparse.Namespace) -> None:
         face=args.face, crop=args.crop, start=args.start, end=args.end, has_audio=not args.no_audio,
         device=args.device,
     )  # fmt: skip
+    if args.save_profile is not None:
+        check_has_neutral(options)
     with _Bar() as bar:
         report = animate(args.input, args.avatar, out=args.out, options=options, on_progress=bar.update)
     for path in report.paths:

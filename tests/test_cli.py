@@ -51,7 +51,16 @@ def test_an_avatar_is_added_listed_animated_and_removed(short_clip, tmp_path, ca
 
 def test_regions_ranges_and_profiles_are_options_of_animate(short_clip, tmp_path, capsys):
     command = ["animate", str(short_clip), "--out", str(tmp_path), "--start", "0.2", "--end", "0.3"]
-    saved = ["--region", "brows=0", "--region", "mouth=1.3", "--save-profile", str(tmp_path / "ada.json")]
+    saved = [
+        "--calibration",
+        "0.25",
+        "--region",
+        "brows=0",
+        "--region",
+        "mouth=1.3",
+        "--save-profile",
+        str(tmp_path / "ada.json"),
+    ]
     assert main([*command, *saved]) == 0
     printed = capsys.readouterr().out
     assert "short.take.npz" in printed and "ada.json" in printed and "3 frames animated" in printed
@@ -60,6 +69,12 @@ def test_regions_ranges_and_profiles_are_options_of_animate(short_clip, tmp_path
     again = ["animate", str(tmp_path / "short.take.npz"), "--out", str(tmp_path / "again")]
     assert main([*again, "--profile", str(tmp_path / "ada.json")]) == 0
     assert "3 frames animated" in capsys.readouterr().out
+
+
+def test_a_profile_without_a_neutral_is_refused_before_the_run(tmp_path, capsys):
+    gone = ["animate", str(tmp_path / "gone.mp4"), "--calibration", "none", "--save-profile", str(tmp_path / "a.json")]
+    assert main(gone) == 1
+    assert "no neutral to save with calibration none" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

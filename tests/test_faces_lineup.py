@@ -13,7 +13,7 @@ def card(name: str, side: int) -> np.ndarray:
     return cv2.resize(cv2.imread(str(portrait_of(name)))[..., ::-1], (side, side), interpolation=cv2.INTER_AREA)
 
 
-def crossing(steps: int = 40) -> list[np.ndarray]:
+def crossing(steps: int = 24) -> list[np.ndarray]:
     """Frames of 300 x 640: kofi walks from left to right, behind ines, who walks from right to left."""
     kofi, ines = card("kofi", 240), card("ines", 230)
     images = []
@@ -41,6 +41,11 @@ def test_somebody_who_turns_up_within_a_second_is_counted_last_even_if_larger():
     assert [frame.index for frame, _ in people] == [0, 4]
     *_, last = track_faces(frames, face=1)
     assert last.points is not None and last.points[:, 0].min() > 200
+
+
+def test_fast_movement_makes_nobody_new():
+    people = find_faces(frames_of(crossing(4), rate=4))
+    assert len(people) == 2
 
 
 def test_nobody_in_five_seconds_is_nobody():

@@ -172,7 +172,19 @@ def test_bad_input_is_refused_in_words(source, avatars, options, error, message,
 
 
 @pytest.mark.parametrize(
-    "options", [{"smoothing": 2}, {"gain": -1}, {"face": -1}, {"calibration": "soon"}, {"height": 1}]
+    "options",
+    [
+        {"smoothing": 2},
+        {"gain": -1},
+        {"face": -1},
+        {"calibration": "soon"},
+        {"height": 1},
+        {"start": -1},
+        {"start": 2, "end": 2},
+        {"end": float("inf")},
+        {"crop": (0, 0, 5, 50)},
+        {"crop": (0, 0, 50, float("inf"))},
+    ],
 )
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(InputError, match="expected"):

@@ -151,6 +151,8 @@ def test_a_profile_saved_from_a_take_is_the_neutral_of_the_next(run, tmp_path):
     from_profile = player.perform("ines", replace(SMALL, calibration=used))
     np.testing.assert_allclose(from_profile.weights, marked.weights, atol=1e-4)
     np.testing.assert_allclose(from_profile.head, marked.head, atol=1e-2)
+    with pytest.raises(InputError, match="too short a time to find its neutral"):
+        player.profile("Ada", SMALL)
     with pytest.raises(InputError, match="other weights"):
         player.perform("ines", replace(SMALL, calibration=replace(used, weights="f" * 12)))
 

@@ -322,3 +322,12 @@ def test_a_range_beyond_the_end_says_how_long_the_video_is(tmp_path):
     path = write_video(tmp_path / "a.mp4")
     with pytest.raises(VideoError, match=r"shows no frame from second 5 on: it ends at 0\.7 s"):
         VideoReader(path, start=5)
+    with pytest.raises(VideoError, match="choose a range within it"):
+        VideoReader(path, start=1e300)
+
+
+def test_frames_beyond_4k_are_scaled_down(tmp_path):
+    path = write_video(tmp_path / "a.mkv", [0], size=(40, 7680), codec="mpeg4", clock=30)
+    reader = VideoReader(path)
+    assert reader.info.size == (20, 3840) and next(iter(reader)).image.shape == (20, 3840, 3)
+    assert corners(reader.frame_at(0).image)[0] == RED

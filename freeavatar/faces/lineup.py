@@ -17,6 +17,8 @@ PATIENCE = 5.0
 """Seconds without any face after which nobody is expected any more."""
 _SAME_PLACE = 0.3
 """Overlap from which two boxes, a frame apart, are one person."""
+_FAR, _GROWTH = 2.0, 1.5
+"""How far somebody who is missing may have moved between two frames, in widths of the face, and how much grown."""
 
 
 def search_reach(index: int) -> int:
@@ -37,16 +39,35 @@ class Lineup:
     def add(self, frame: Frame, faces: list[Face]) -> None:
         """Count the faces of the next frame, given largest first."""
         self.now = [None] * len(self._last)
-        for face in faces:
-            boxes = np.array([known.box for known in self._last]).reshape(-1, 4)
-            fit = overlap(np.array(face.box), boxes) * [seen is None for seen in self.now]
-            if len(fit) and fit.max() > _SAME_PLACE:
-                person = int(fit.argmax())
-                self.now[person] = self._last[person] = face
-            else:
+        strange = [face for face in faces if not self._recognise(face, self._overlaps(face), _SAME_PLACE)]
+        for face in strange:
+            if not self._recognise(face, self._nearness(face), 0):
                 self.first.append((frame, face))
                 self.now.append(face)
                 self._last.append(face)
+
+    def _recognise(self, face: Face, fit: np.ndarray, least: float) -> bool:
+        """Take a face for the person whom it fits best and better than ``least``, of those not seen in this frame."""
+        missing = [person for person, seen in enumerate(self.now) if seen is None]
+        best = max(missing, key=lambda person: fit[person], default=None)
+        if best is None or not fit[best] > least:
+            return False
+        self.now[best] = self._last[best] = face
+        return True
+
+    def _overlaps(self, face: Face) -> np.ndarray:
+        """With where everybody was last, ``(P,)``."""
+        return overlap(np.array(face.box), np.array([known.box for known in self._last]).reshape(-1, 4))
+
+    def _nearness(self, face: Face) -> np.ndarray:
+        """To where everybody was last, ``(P,)``: negative beyond :data:`_FAR` widths or for another size."""
+        fits = []
+        for known in self._last:
+            width = known.box[2] - known.box[0]
+            step = np.hypot(*(face.points.mean(0) - known.points.mean(0))) / width
+            is_alike = 1 / _GROWTH < (face.box[2] - face.box[0]) / width < _GROWTH
+            fits.append(_FAR - step if is_alike else -1.0)
+        return np.array(fits)
 
 
 def find_faces(frames: Iterable[Frame]) -> list[tuple[Frame, Face]]:

@@ -52,9 +52,11 @@ class AnimateOptions:
             raise InputError(f"calibration is {self.calibration!r}, expected auto, none or a time in seconds.")
         if not 0 <= self.start < math.inf:
             raise InputError(f"start is {self.start:g}, expected a second of the input, 0 or later.")
-        if self.end is not None and not self.start < self.end:
+        if self.end is not None and not self.start < self.end < math.inf:
             raise InputError(f"end is {self.end:g} s, expected a second after the start, which is {self.start:g} s.")
-        if self.crop is not None and not (min(self.crop[:2]) >= 0 and min(self.crop[2:]) >= 16):
+        if self.crop is not None and not (
+            min(self.crop[:2]) >= 0 and min(self.crop[2:]) >= 16 and max(self.crop) < math.inf
+        ):
             raise InputError(f"crop is {self.crop}, expected left, top, width and height, at least 16 x 16 pixels.")
         if self.height < 64:
             raise InputError(f"height is {self.height}, expected at least 64 pixels.")

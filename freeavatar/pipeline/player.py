@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from freeavatar.avatars import Avatar, avatar_path, load_avatar
+from freeavatar.errors import InputError
 from freeavatar.faces import crop_face
 from freeavatar.models import Bundle, load_bundle
+from freeavatar.pipeline import motion
 from freeavatar.pipeline.animation import decode, retarget
 from freeavatar.pipeline.device import choose_device
 from freeavatar.pipeline.editing import around, edit
@@ -52,6 +54,16 @@ def _poser(avatar: str, _modified: int, device: str) -> Poser:
 def shared_bundle(device: str = "auto") -> Bundle:
     """The weights that ship, loaded at first use."""
     return load_bundle(device=choose_device(device))
+
+
+def check_has_neutral(options: AnimateOptions) -> None:
+    """Refuse settings that leave no neutral to be kept in a profile.
+
+    Raises:
+        InputError: the calibration is ``none``.
+    """
+    if options.calibration == "none":
+        raise InputError("there is no neutral to save with calibration none: use auto, or mark a second.")
 
 
 class Player:
@@ -113,9 +125,15 @@ class Player:
         """The neutral of this take with these settings, to be kept.
 
         Raises:
-            InputError: no face is in sight around the marked neutral second.
+            InputError: no face is in sight around the marked neutral second, or nothing tells what is neutral.
         """
+        check_has_neutral(options)
         first = next(iter(self.take.performances))
+        track = self.take.track
+        if options.calibration == "auto" and not motion.has_neutral(track.times, track.found):
+            raise InputError(
+                "the face is in sight for too short a time to find its neutral: mark a second at which it is neutral."
+            )
         rig, rest = self._neutral(first, options)
         return make_profile(name, self.take.info.weights, self.take.performances[first].names, rig, rest)
 

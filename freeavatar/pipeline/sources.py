@@ -130,9 +130,8 @@ def open_source(path: Path, *, start: float = 0.0, end: float | None = None) -> 
         kind, places = "folder" if path.is_dir() else "image", _places(len(paths), start, end)
         chosen = paths[places]
         if not chosen:
-            raise InputError(
-                f"{path.name} shows nothing from second {start:g} on: it ends at {float(len(paths) / FOLDER_RATE):.2f} s."
-            )
+            length = float(len(paths) / FOLDER_RATE)
+            raise InputError(f"{path.name} shows nothing from second {start:g} on: it ends at {length:.2f} s.")
         height, width = read_image(chosen[0]).shape[:2]
         offset = Fraction(places.start, FOLDER_RATE)
         return Source(path, (height, width), FOLDER_RATE, len(chosen), kind, False, start, end, offset)

@@ -60,7 +60,7 @@ def seek_before(container: InputContainer, stream: Stream, time: Fraction) -> bo
         return False
     try:
         container.seek(int(time / stream.time_base), stream=stream, backward=True)
-    except av.FFmpegError:
+    except (av.FFmpegError, OverflowError):
         return False
     return True
 

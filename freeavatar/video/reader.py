@@ -22,6 +22,8 @@ from freeavatar.video.media import open_media, read_packets, seek_before, tidy_r
 
 _log = logging.getLogger(__name__)
 
+LARGEST = 3840
+"""Long side of the largest frames given, in pixels: those of 8K would take four times the memory of 4K."""
 _HIGHEST_RATE = 300
 _DEFAULT_RATE = Fraction(30)
 _RATE_PACKETS = 60
@@ -63,7 +65,8 @@ class VideoReader:
     """A video file that can be iterated over any number of times, in constant memory.
 
     Frames that cannot be decoded are left out with a logged warning. A frame whose size differs
-    from the first one's (a browser recording may change size) is scaled to it.
+    from the first one's (a browser recording may change size) is scaled to it; frames larger than
+    :data:`LARGEST` are scaled down.
 
     Attributes:
         info: What is known before reading, a :class:`VideoInfo`.
@@ -95,7 +98,7 @@ class VideoReader:
                     "unknown; export it again as an H.264 MP4."
                 )
             self.start = stamp or Fraction(0)
-            self._coded_size = first.height, first.width
+            self._coded_size = _within(LARGEST, first.height, first.width)
             self._matrix = _display_matrix(first)
             self.info = self._describe(container, stream)
         self.offset = self._first_time() if start > 0 or end is not None else Fraction(0)
@@ -191,6 +194,11 @@ class VideoReader:
                 "The video of %s ends after %.1f s of the %.1f s the file announces; some may be missing.",
                 self.path.name, last, self.info.duration,
             )  # fmt: skip
+
+
+def _within(largest: int, height: int, width: int) -> tuple[int, int]:
+    scale = min(largest / max(height, width), 1)
+    return max(round(height * scale), 1), max(round(width * scale), 1)
 
 
 def _decode(container: InputContainer, stream: VideoStream) -> Iterator[tuple[Fraction | None, av.VideoFrame]]:
