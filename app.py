@@ -14,7 +14,8 @@ from pathlib import Path
 import gradio as gr
 
 from freeavatar.errors import FreeAvatarError
-from freeavatar.paths import home
+from freeavatar.paths import avatars_folder
+from freeavatar.runs import runs_folder
 from freeavatar.ui import admin, animate, label
 from freeavatar.ui.theme import CSS, THEME
 from freeavatar.ui.words import I18N, word
@@ -49,7 +50,7 @@ def build(tabs: Sequence[str] = TABS, *, labels: Path | None = None) -> gr.Block
 
 def launch(demo: gr.Blocks, *, tabs: Sequence[str] = TABS, **options: object) -> tuple:
     """Launch ``demo`` with the project's settings; ``options`` go to ``gr.Blocks.launch``."""
-    folders = [str(home() / "animations"), str(animate.EXAMPLES)] if "animate" in tabs else []
+    folders = [str(path) for path in (runs_folder(), avatars_folder(), animate.EXAMPLES)] if "animate" in tabs else []
     return demo.queue(default_concurrency_limit=4).launch(
         theme=THEME, css=CSS + animate.CSS + label.CSS + admin.CSS, i18n=I18N,
         max_file_size="500mb" if folders else "1kb",

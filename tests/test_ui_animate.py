@@ -131,7 +131,7 @@ def test_a_moment_follows_the_settings_at_once(done):
 def test_two_looks_stand_side_by_side(done):
     pinned = {"avatar": "ines", "settings": settings_of(changed(gain=0.0))}
     view = moment.faces_at(None, done.id, 0.3, "pip", pinned, *PLAIN)
-    assert [face["name"] for face in view["faces"]] == ["Actor", "ines, gain 0", "pip"]
+    assert [face["name"] for face in view["faces"]] == ["Actor", "ines, Strength of the expression 0", "pip"]
 
 
 def test_the_chart_shows_what_moved_and_where_no_face_was(done):

@@ -11,6 +11,7 @@ const load = () => (loading = loading || new Promise((done, fail) => {
   document.head.append(script);
 }));
 
+const isNarrow = () => element.clientWidth < 500;
 const isDark = () => document.body.classList.contains("dark");
 
 function figure(value) {
@@ -28,9 +29,10 @@ function figure(value) {
     type: "rect", xref: "x", yref: "paper", x0, x1, y0: 0, y1: 1, fillcolor: "#e11d48", opacity: 0.16, line: { width: 0 },
   }));
   const layout = {
-    height: 380, margin: { l: 44, r: 10, t: 8, b: 40 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+    height: isNarrow() ? 440 : 380, margin: { l: 44, r: 10, t: 8, b: 40 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: ink, family: "system-ui, sans-serif", size: 12 }, hovermode: "x unified", shapes: gaps,
-    hoverlabel: { bgcolor: isDark() ? "#1e293b" : "#ffffff" }, legend: { orientation: "h", y: 1.02, yanchor: "bottom" },
+    hoverlabel: { bgcolor: isDark() ? "#1e293b" : "#ffffff" },
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom", ...(isNarrow() && { entrywidth: 0.48, entrywidthmode: "fraction" }) },
     xaxis: { ...axis, title: { text: words.seconds }, anchor: "y2" },
     yaxis: { ...axis, domain: [0.3, 1], rangemode: "tozero", title: { text: words.weight } },
     yaxis2: { ...axis, domain: [0, 0.2], range: [0, 1.05], title: { text: words.confidence }, nticks: 3 },

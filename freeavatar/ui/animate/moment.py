@@ -9,7 +9,7 @@ import numpy as np
 from freeavatar.errors import FreeAvatarError
 from freeavatar.pipeline import Player, load_take, missing_spans, most_moving
 from freeavatar.ui.animate.avatars import label_of
-from freeavatar.ui.animate.controls import DEFAULTS, options_of, settings_of
+from freeavatar.ui.animate.controls import DEFAULTS, REGIONS, options_of, settings_of
 from freeavatar.ui.animate.runs import Run, load_run
 from freeavatar.ui.pictures import data_url
 from freeavatar.ui.words import language_of, say
@@ -50,26 +50,25 @@ def faces_at(
         player, path = player_of(run), run.folder / run.take
         actor = {"name": say(language, "clip.actor"), "src": _actor(str(path), path.stat().st_mtime_ns, second)}
         now = {"avatar": avatar or run.avatars[0], "settings": settings_of(values)}
-        return {"faces": [actor, *(_face(player, look, second) for look in (pinned, now) if look)]}
+        return {"faces": [actor, *(_face(player, look, second, language) for look in (pinned, now) if look)]}
     except FreeAvatarError as error:
         return {"faces": [], "trouble": str(error)}
 
 
-def _face(player: Player, look: dict[str, Any], second: float) -> dict[str, str]:
+def _face(player: Player, look: dict[str, Any], second: float, language: str) -> dict[str, str]:
     picture = player.pose(look["avatar"], second, options_of(look["settings"]), size=SIZE)
-    return {"name": _caption(look), "src": data_url(picture)}
+    return {"name": _caption(look, language), "src": data_url(picture)}
 
 
-def _caption(look: dict[str, Any]) -> str:
+def _caption(look: dict[str, Any], language: str) -> str:
     """The avatar, and every setting that is not the default."""
-    changed = [
-        f"{name} {value:g}" for name, value in look["settings"].items()
-        if isinstance(value, float | int) and value != DEFAULTS[name]
-    ]  # fmt: skip
-    kind = look["settings"]["calibration"]
-    off = [name for name in DEFAULTS["on"] if name not in look["settings"]["on"]]
-    more = [*changed, *([kind] if kind != "auto" else []), *(f"{name} 0" for name in off)]
-    return ", ".join([label_of(look["avatar"]), *more])
+    settings = look["settings"]
+    named = {"gain": "controls.gain", "smoothing": "controls.smoothing", **{name: f"region.{name}" for name in REGIONS}}
+    values = {name: settings[name] * (name not in REGIONS or name in settings["on"]) for name in named}
+    changed = [f"{say(language, named[n])} {value:g}" for n, value in values.items() if value != DEFAULTS[n]]
+    kind = settings["calibration"]
+    neutral = [] if kind == "auto" else [say(language, f"controls.calibration.{kind}")]
+    return ", ".join([label_of(look["avatar"]), *changed, *neutral])
 
 
 def curves_of(id: str | None, avatar: str, *values: Any) -> Any:
