@@ -113,6 +113,4 @@ def _add(path: str, chosen: list[str], own: list[str], request: gr.Request) -> t
 def _refresh(own: list[str], chosen: list[str]) -> tuple[Any, Any]:
     """Show what is there now; an avatar of a run that was opened by its link counts as the visitor's."""
     own = [*own, *chosen]
-    visible = visible_avatars(own)
-    kept = [name for name in chosen if name in visible]
-    return gr.CheckboxGroup(choices=choices_of(own), value=kept), gr.Gallery(value=_portraits(own))
+    return gr.CheckboxGroup(choices=choices_of(own)), gr.Gallery(value=_portraits(own))
