@@ -166,18 +166,19 @@ def outcome(path: Path, out: Path, face: int) -> str:
 
 
 def measured(path: Path, out: Path, face: int) -> str:
-    """:func:`outcome` in a process of its own, with its peak memory."""
+    """:func:`outcome` in a process of its own, with its peak memory (Linux; ``ru_maxrss`` would count the parent's)."""
     command = [sys.executable, "-c", _MEASURE, str(path), str(out), str(face)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return done.stdout.strip().splitlines()[-1]
 
 
 _MEASURE = """
-import resource, sys
+import re, sys
 from pathlib import Path
 from benchmarks.odd_videos import outcome
 text = outcome(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
-print(text, f"peak {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB", sep=", ")
+peak = int(re.search(r"VmHWM:\\s*([0-9]+)", Path("/proc/self/status").read_text())[1])
+print(text, f"peak {peak / 1024:.0f} MB", sep=", ")
 """
 
 

@@ -1,29 +1,10 @@
-import cv2
 import numpy as np
 import pytest
 
-from freeavatar.avatars import portrait_of
+from benchmarks.odd_videos import crossing
 from freeavatar.faces import FaceTracker, find_faces, track_faces
 from tests.test_faces_detect import blank
 from tests.test_faces_track import LIGHT, frames_of, stage
-
-
-def card(name: str, side: int) -> np.ndarray:
-    """The portrait of an avatar, ``(side, side, 3)`` uint8."""
-    return cv2.resize(cv2.imread(str(portrait_of(name)))[..., ::-1], (side, side), interpolation=cv2.INTER_AREA)
-
-
-def crossing(steps: int = 24) -> list[np.ndarray]:
-    """Frames of 300 x 640: kofi walks from left to right, behind ines, who walks from right to left."""
-    kofi, ines = card("kofi", 240), card("ines", 230)
-    images = []
-    for step in range(steps):
-        image = np.full((300, 640, 3), 90, np.uint8)
-        at = round(step / (steps - 1) * 400)
-        image[20:260, at : at + 240] = kofi
-        image[40:270, 405 - at : 635 - at] = ines
-        images.append(image)
-    return images
 
 
 def test_people_are_counted_as_the_number_of_the_face_calls_them():
@@ -55,7 +36,8 @@ def test_nobody_in_five_seconds_is_nobody():
 
 
 def test_two_faces_that_swap_places_are_not_confused():
-    frames = frames_of(crossing())
+    """The one who passes behind is out of sight for a while, and found again on the other side."""
+    frames = frames_of(crossing(24))
     steps = []
     for face in (0, 1):
         tracker = FaceTracker(face=face)
