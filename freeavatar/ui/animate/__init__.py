@@ -57,7 +57,7 @@ def _build_video(demo: gr.Blocks) -> Cast:
     connect_clip(clip, whom.chosen, values)
     connect_results(results, controls)
     shows = [results.status, *results.shown]
-    running = [
+    running: list[Any] = [
         start.click(
             _steps(run), [*clip.values, whom.chosen, *values], shows, concurrency_id="runs", concurrency_limit=None,
             show_progress="hidden", api_name="animate",
