@@ -104,6 +104,8 @@ def main() -> None:
     film_actor(HERE / "actor.mp4")
     write_teaser(HERE.parent / "docs" / "teaser.png")
     report = animate(HERE / "actor.mp4", [AVATAR], out=HERE / "result", options=AnimateOptions())
+    assert report.take is not None
+    report.take.unlink()
     print(report.summary())
 
 
