@@ -111,6 +111,10 @@ def measure(clip: Path, seconds: float, screenshot: Path | None) -> dict[str, ob
     demo.close()
     pictures = [row[0] for row in seen if len(row) > 2]
     glass = latencies(seen)
+    if not glass:
+        raise SystemExit(
+            f"{len(pictures)} pictures in {seconds:g} s are too few to see a change of face: free the machine."
+        )
     return {
         "frames a second": round(1000 * (len(pictures) - 1) / (pictures[-1] - pictures[0]), 1),
         "glass to glass, median ms": round(float(np.median(glass))),
