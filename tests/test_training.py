@@ -1,6 +1,6 @@
 import json
 import zipfile
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import cv2
@@ -10,7 +10,16 @@ import torch
 
 from freeavatar.avatars import load_avatar
 from freeavatar.errors import InputError, WeightsError
-from freeavatar.models import Bundle, DecoderConfig, Encoder, EncoderConfig, RigDecoder, load_bundle, save_bundle
+from freeavatar.models import (
+    Bundle,
+    DecoderConfig,
+    Encoder,
+    EncoderConfig,
+    Identity,
+    RigDecoder,
+    load_bundle,
+    save_bundle,
+)
 from freeavatar.rig import ARKIT, mirrored
 from training.augment import random_views
 from training.faces_data import read_rows, read_silver_labels, rigs_of
@@ -254,7 +263,8 @@ def teacher(tmp_path_factory) -> Path:
     torch.manual_seed(1)
     encoder = Encoder(EncoderConfig(image_size=64, feature_size=24))
     decoder = RigDecoder(DecoderConfig(24))
-    return save_bundle(tmp_path_factory.mktemp("teacher"), Bundle(encoder, decoder))
+    known = {"pip": Identity(("happy",), torch.rand(1, 52))}
+    return save_bundle(tmp_path_factory.mktemp("teacher"), Bundle(encoder, decoder, identities=known))
 
 
 @pytest.mark.parametrize("encoder", ["tf_efficientnet_lite0", "vit_tiny_patch16_224"])
@@ -297,6 +307,9 @@ def test_a_run_can_start_from_a_bundle(renders, teacher, tmp_path):
     model = Trainee(config)
     torch.testing.assert_close(model.encoder.project.weight, load_bundle(teacher).encoder.project.weight)
     assert model.encoder.project.weight.requires_grad
+    assert load_bundle(train(replace(config, engine=replace(config.engine, steps=1)))).identities["pip"].names == (
+        "happy",
+    )
     with pytest.raises(WeightsError, match="another architecture"):
         Trainee(config_of(tmp_path, renders, start=teacher))
 

@@ -70,7 +70,6 @@ def _rehearse(config: JobConfig) -> list[str]:
 def _train(folder: Path, config: JobConfig) -> list[str]:
     plan, base = config.amount, Path(config.base)
     settings = json.loads((base / "config.json").read_text())
-    identities = [name for name in settings["decoder"]["identities"] if name != "generic"]
     options: dict[str, Any] = {
         "out": folder / "encoder", "start": base, "teacher": base, "device": config.device.partition(":")[0],
         "triplets": config.train, "triplet-images": config.images, "renders": rehearsal_folder(plan.rehearsal),
@@ -86,8 +85,6 @@ def _train(folder: Path, config: JobConfig) -> list[str]:
     if config.original is not None:
         options["faces"] = config.original
     command = ["training.train", "--is-norm-frozen"]
-    if identities:
-        command += ["--identities", *identities]
     command += [text for name, value in options.items() for text in (f"--{name}", str(value))]
     if config.processes == 1:
         return [sys.executable, "-m", *command]

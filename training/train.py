@@ -16,7 +16,7 @@ makes of the same views. A loss with weight 0 is off. The run's folder, checkpoi
 import hashlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -235,9 +235,12 @@ class Objective:
         return feature.float(), embedding.float()
 
 
-def export_bundle(config: TrainConfig, model: Any, info: dict[str, Any]) -> None:
-    """Write encoder and decoder as a bundle."""
-    save_bundle(config.engine.out / "weights", Bundle(model.encoder, model.decoder, info))
+def export_bundle(config: TrainConfig, inherited: Bundle | None, model: Any, info: dict[str, Any]) -> None:
+    """Write encoder and decoder as a bundle, with the renderer and the identities of the one they began with."""
+    made = Bundle(model.encoder, model.decoder, info)
+    if inherited is not None:
+        made = replace(made, renderer=inherited.renderer, identities=inherited.identities)
+    save_bundle(config.engine.out / "weights", made)
 
 
 def groups_of(config: TrainConfig, model: Any) -> list[dict[str, Any]]:
@@ -314,9 +317,10 @@ def train(config: TrainConfig, **more: Any) -> Path:
     teacher = load_bundle(config.teacher, device=device) if config.teacher and config.losses.distillation else None
     model = Trainee(config, len(mixture.classes) if config.losses.emotion else 0, teacher)
     report = make_report(config, device) if config.engine.report_every else None
+    inherited = load_bundle(config.start) if config.start and (config.start / "encoder.safetensors").is_file() else None
     stage = Stage(
         model=model.to(device).to(memory_format=torch.channels_last), draw=mixture.draw, names=mixture.names,
-        loss=Objective(mixture, config, device, teacher), export=partial(export_bundle, config),
+        loss=Objective(mixture, config, device, teacher), export=partial(export_bundle, config, inherited),
         total=mixture.total, groups=partial(groups_of, config), sources=hashes_of(config.data), report=report,
     )  # fmt: skip
     run(stage, config.engine, config, **more)
