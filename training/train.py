@@ -125,8 +125,6 @@ class Trainee(nn.Module):
         size = config.encoder.feature_size
         self.encoder = Encoder(config.encoder)
         self.decoder = RigDecoder(DecoderConfig(size))
-        # Nobody in particular is driven here: identity codes are injected in the third stage.
-        self.decoder.film.weight.requires_grad_(False)
         self.silver = SilverLoss()
         self.emotion = nn.Linear(size, emotions) if emotions else None
         self.imitate = nn.Linear(size, teacher.encoder.config.feature_size) if teacher else None
@@ -137,6 +135,8 @@ class Trainee(nn.Module):
         self._start(config)
         for part, rate in self.parts(config.rates):
             part.requires_grad_(rate > 0)
+        # Nobody in particular is driven here: identity codes are injected in the third stage.
+        self.decoder.film.weight.requires_grad_(False)
 
     def parts(self, rates: PartRates) -> list[tuple[nn.Module, float]]:
         """The parts whose learning rate has a factor, with it; all others have 1."""
