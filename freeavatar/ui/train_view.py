@@ -40,7 +40,7 @@ def run_page(run: Run | None) -> str:
 
 def _head(run: Run, lines: list[dict[str, float]]) -> str:
     state, status = run.state, run.status
-    told = html.escape(run.reason) if state == "failed" else html.escape(_progress_words(run, lines))
+    told = html.escape(run.reason[:1].upper() + run.reason[1:]) if state == "failed" else html.escape(_progress_words(run, lines))
     done = set(status.get("done", []))
     steps = "".join(
         f'<li class="{"done" if name in done else "now" if status.get("stage") == name else ""}">{title}</li>'
