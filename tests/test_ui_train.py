@@ -102,7 +102,7 @@ def test_every_state_of_a_run_is_shown_in_words(tmp_path):
     assert "No run yet" in train_view.run_page(None)
     assert "&lt;eyes&gt; first" in train_view.run_page(run) and "Resume starts it" in train_view.run_page(run)
     write_status(run.folder, state="failed", reason="no room.", done=["rehearsal"])
-    assert "no room." in train_view.run_page(read_run(run.folder))
+    assert "No room." in train_view.run_page(read_run(run.folder))
     lines = [{"step": 1, "minutes": 0.5, "rig": 1.0, "listed_triplets": 0.2},
              {"step": 1, "held_out": 0.5, "held_out_low": 0.4, "held_out_high": 0.6}]  # fmt: skip
     (run.folder / "encoder").mkdir()

@@ -40,7 +40,7 @@ def run_page(run: Run | None) -> str:
 
 def _head(run: Run, lines: list[dict[str, float]]) -> str:
     state, status = run.state, run.status
-    told = html.escape(run.reason) if state == "failed" else html.escape(_progress_words(run, lines))
+    told = run.reason[:1].upper() + run.reason[1:] if state == "failed" else _progress_words(run, lines)
     done = set(status.get("done", []))
     steps = "".join(
         f'<li class="{"done" if name in done else "now" if status.get("stage") == name else ""}">{title}</li>'
@@ -51,7 +51,7 @@ def _head(run: Run, lines: list[dict[str, float]]) -> str:
     bar = f'<div class="fa-track"><div class="fa-fill" style="width:{100 * share:.1f}%"></div></div>'
     return (
         f'<div class="fa-status trn-head" role="status"><b class="trn-state {state}">{_WORDS[state]}</b> '
-        f"<b>{title}</b><ol>{steps}</ol><div>{told}</div>{bar if run.is_going else ''}</div>"
+        f"<b>{title}</b><ol>{steps}</ol><div>{html.escape(told)}</div>{bar if run.is_going else ''}</div>"
     )
 
 
