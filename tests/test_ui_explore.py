@@ -294,7 +294,7 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(server):
+def visit(server):
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed: make test installs it when root")
     from playwright.sync_api import sync_playwright
@@ -312,6 +312,13 @@ def page(server):
         yield page
         assert not foreign
         browser.close()
+
+
+@pytest.fixture
+def page(visit, server, monkeypatch):
+    """One visit that goes on from test to test, to a server in this process, which has one home."""
+    monkeypatch.setenv("FREEAVATAR_HOME", str(server[1].path.parent))
+    return visit
 
 
 def is_foreign(url: str) -> bool:
