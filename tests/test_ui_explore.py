@@ -304,7 +304,7 @@ def visit(server):
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-quic", "--disable-background-networking"]
         )
         page = browser.new_page(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-        page.set_default_timeout(90_000)
+        page.set_default_timeout(180_000)
         foreign = []
         page.on("request", lambda request: foreign.append(request.url) if is_foreign(request.url) else None)
         page.goto(server[0])
