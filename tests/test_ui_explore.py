@@ -294,7 +294,7 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(server):
+def visit(server):
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed: make test installs it when root")
     from playwright.sync_api import sync_playwright
@@ -304,7 +304,7 @@ def page(server):
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-quic", "--disable-background-networking"]
         )
         page = browser.new_page(viewport={"width": 1280, "height": 900}, accept_downloads=True)
-        page.set_default_timeout(90_000)
+        page.set_default_timeout(180_000)
         foreign = []
         page.on("request", lambda request: foreign.append(request.url) if is_foreign(request.url) else None)
         page.goto(server[0])
@@ -312,6 +312,13 @@ def page(server):
         yield page
         assert not foreign
         browser.close()
+
+
+@pytest.fixture
+def page(visit, server, monkeypatch):
+    """One visit that goes on from test to test, to a server in this process, which has one home."""
+    monkeypatch.setenv("FREEAVATAR_HOME", str(server[1].path.parent))
+    return visit
 
 
 def is_foreign(url: str) -> bool:
