@@ -38,7 +38,7 @@ def test_a_link_in_the_place_of_a_run_is_left_alone(tmp_path, user_home):
 
 def test_a_run_is_found_by_its_name_alone(user_home):
     run = make_run()
-    assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{6}", run.name) and find_run(run.name) == run
+    assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{32}", run.name) and find_run(run.name) == run
     for name in ("", ".", "..", "../avatars", "20200101-000000-abcdef", f"{run.name}/.."):
         assert find_run(name) is None
 

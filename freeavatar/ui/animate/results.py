@@ -137,13 +137,14 @@ def show(run: Run) -> list[Any]:
     """Values of :attr:`Results.shown`."""
     last = float(player_of(run).take.track.times[-1])
     choices = [(label_of(name), name) for name in run.avatars]
+    profile = str(run.profile) if run.profile.exists() else None
     return [
         run.id, None, gr.Column(visible=True),
         gr.Dropdown(choices=choices_of(list(run.avatars)), value=run.avatars[0]),
         str(run.video), gr.Slider(maximum=max(round(last, 2), 0.01), value=0), gr.Button(visible=False),
         gr.Radio(choices=choices, value=run.avatars[0], visible=len(choices) > 1),
         str(run.folder / run.files[run.avatars[0]]["glb"]), gr.DownloadButton(value=str(run.zip), visible=True),
-        gr.DownloadButton(value=str(run.profile), visible=True), [str(path) for path in run.downloads],
+        gr.DownloadButton(value=profile, visible=profile is not None), [str(path) for path in run.downloads],
     ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import shutil
 import time
 import zipfile
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -179,7 +180,9 @@ def _stored(report: Report, folder: Path, settings: dict[str, Any]) -> Run:
         frames_without_face=report.frames_without_face, seconds=sum(report.seconds.values()),
     )  # fmt: skip
     options = options_of(settings)
-    save_profile(Player(take).profile(take.source_path.stem, options), result.profile)
+    result.profile.unlink(missing_ok=True)
+    with suppress(InputError):  # too short a clip shows no neutral: it has no profile
+        save_profile(Player(take).profile(take.source_path.stem, options), result.profile)
     with replacing(result.zip) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for path in result.downloads:
             archive.write(path, path.name)

@@ -52,7 +52,7 @@ class Run:
 
     @property
     def profile(self) -> Path:
-        """The actor's neutral, to be used again."""
+        """The actor's neutral, to be used again; it may not exist."""
         return self.folder / f"{self.stem}_profile.json"
 
     @property
@@ -65,7 +65,8 @@ class Run:
         """Every file to take home."""
         names = [name for files in self.files.values() for name in files.values()]
         combined = [self.combined] if self.combined else []
-        return [*(self.folder / name for name in (*names, *combined)), self.profile]
+        profile = [self.profile] if self.profile.exists() else []
+        return [*(self.folder / name for name in (*names, *combined)), *profile]
 
     @property
     def kept_until(self) -> float:
