@@ -13,9 +13,10 @@ import pytest
 from freeavatar.errors import FaceError, InputError, WeightsError
 from freeavatar.explore.clips import ACTOR, ClipPath, face_at, load_path, trace_steps
 from freeavatar.explore.export import Table, to_csv, to_list, to_npz, to_page
-from freeavatar.explore.lens import DEFAULT_BUNDLE, Lens, available_bundles
+from freeavatar.explore.lens import Lens, available_bundles
 from freeavatar.explore.sheets import SheetLayout, SheetWriter, draw_sheet, read_cell, sheet_path
 from freeavatar.models import DEFAULT_WEIGHTS
+from freeavatar.models.library import DEFAULT
 from freeavatar.pipeline.sources import decode_image
 from tests.conftest import write_clip
 
@@ -113,7 +114,7 @@ def test_a_morph_begins_and_ends_with_its_faces(lens):
 
 def test_bundles_are_the_default_and_the_users(user_home):
     shutil.copytree(DEFAULT_WEIGHTS, user_home / "bundles" / "mine")
-    assert list(available_bundles()) == [DEFAULT_BUNDLE, "mine"]
+    assert list(available_bundles()) == [DEFAULT, "mine"]
 
 
 def test_faces_lie_on_sheets_in_order(tmp_path):

@@ -24,7 +24,7 @@ def config(tmp_path) -> TrainConfig:
     job = make_job(tmp_path)
     base = tmp_path / "base"
     data = MixtureConfig(
-        (rehearsal_folder(8),), None, (job.train,), triplet_images=job.images, identities=("ines",), listed_share=2.0
+        (rehearsal_folder(8),), None, (job.train,), triplet_images=job.images, listed_share=2.0
     )  # fmt: skip
     engine = EngineConfig(tmp_path / "run", steps=4, batch=12, log_every=1, report_every=2)
     return TrainConfig(

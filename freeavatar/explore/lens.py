@@ -12,8 +12,8 @@ import torch
 from freeavatar.avatars import Avatar, load_avatar
 from freeavatar.errors import WeightsError
 from freeavatar.faces import CROP_SIZE
-from freeavatar.models import DEFAULT_WEIGHTS, Bundle, Encoder, load_bundle, load_encoder
-from freeavatar.paths import home
+from freeavatar.models import Bundle, Encoder, load_bundle, load_encoder
+from freeavatar.models.library import list_bundles
 from freeavatar.pipeline.animation import perform, retarget
 from freeavatar.pipeline.sources import FOLDER_RATE
 from freeavatar.pipeline.tracking import BATCH, Track, encode_crops
@@ -21,13 +21,11 @@ from freeavatar.render import Look, Renderer
 from freeavatar.rig import Performance
 
 DECODER_FILE = "decoder.safetensors"
-DEFAULT_BUNDLE = "default"
 
 
 def available_bundles() -> dict[str, Path]:
-    """Folders of the bundles there are, by name: the one that ships, then those in ``$FREEAVATAR_HOME/bundles``."""
-    own = {path.parent.name: path.parent for path in sorted((home() / "bundles").glob("*/config.json"))}
-    return {DEFAULT_BUNDLE: DEFAULT_WEIGHTS, **own}
+    """Folders of the bundles there are, by name: the adopted one first."""
+    return {entry.name: entry.folder for entry in sorted(list_bundles(), key=lambda entry: not entry.is_adopted)}
 
 
 class Lens:
