@@ -69,7 +69,7 @@ function pointsTrace(side) {
   const { values, scale } = colouring(side), many = side.count > 5000, dims = side.map.dims;
   return { type: kind(dims), mode: "markers", ...axes(side.map.points, dims), hoverinfo: "none", name: "pool",
     marker: { size: dims === 3 ? (many ? 1.5 : 3.5) : (many ? 4 : 8), color: values, cmin: 0, cmax: 1,
-      opacity: page.clips.length && side === page.sides[0] ? 0.35 : dims === 3 ? 1 : (many ? 0.7 : 0.9), // paths stand out ...(scale ? { colorscale: scale } : {}), showscale: false } };
+      opacity: page.clips.length && side === page.sides[0] ? 0.35 : dims === 3 ? 1 : (many ? 0.7 : 0.9), ...(scale ? { colorscale: scale } : {}), showscale: false } };
 }
 
 // The chosen face: a ring.
