@@ -22,7 +22,7 @@ from freeavatar.models.library import (
     previous_bundle,
     roll_back,
 )
-from freeavatar.pipeline import embed
+from freeavatar.pipeline import embed, shared_bundle
 from tests.bundles import make_bundle
 
 
@@ -163,3 +163,13 @@ def test_the_command_line_lists_exports_and_imports(tmp_path, capsys):
     assert capsys.readouterr().err.count("\n") == 1
     done = subprocess.run([sys.executable, "-m", "freeavatar", "models", "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and "import" in done.stdout
+
+
+def test_the_page_uses_the_bundle_that_is_adopted_now(tmp_path):
+    before = shared_bundle()
+    assert shared_bundle() is before
+    entry = added(tmp_path)
+    adopt_bundle(entry.name)
+    assert shared_bundle().id == entry.id != before.id
+    roll_back()
+    assert shared_bundle().id == before.id

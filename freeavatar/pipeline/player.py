@@ -9,7 +9,7 @@ import numpy as np
 from freeavatar.avatars import Avatar, avatar_path, load_avatar
 from freeavatar.errors import InputError
 from freeavatar.faces import crop_face
-from freeavatar.models import Bundle, open_bundle
+from freeavatar.models import Bundle, adopted_bundle, bundle_id, open_bundle
 from freeavatar.pipeline import motion
 from freeavatar.pipeline.animation import decode, retarget
 from freeavatar.pipeline.device import choose_device
@@ -50,10 +50,15 @@ def _poser(avatar: str, _modified: int, device: str) -> Poser:
     return Poser(load_avatar(avatar), device=device)
 
 
-@lru_cache(maxsize=2)
 def shared_bundle(device: str = "auto") -> Bundle:
-    """The weights that ship, loaded at first use."""
-    return open_bundle(device=choose_device(device))
+    """The adopted bundle, loaded at first use and again when another is adopted."""
+    folder = adopted_bundle()
+    return _opened(folder, bundle_id(folder), device)
+
+
+@lru_cache(maxsize=2)
+def _opened(folder: Path, _content: str, device: str) -> Bundle:
+    return open_bundle(folder, device=choose_device(device))
 
 
 def check_has_neutral(options: AnimateOptions) -> None:
@@ -74,7 +79,7 @@ class Player:
 
         Args:
             take: the take.
-            bundle: weights for avatars that the take has no rigs of; default those that ship.
+            bundle: weights for avatars that the take has no rigs of; default the adopted ones.
             device: auto, cpu, cuda or mps.
         """
         self.take = take

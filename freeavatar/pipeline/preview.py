@@ -55,7 +55,7 @@ def preview(
         second: of the input; default the start of the range.
         avatar: name of an avatar or path of a GLB file.
         options: settings.
-        bundle: weights; default those that ship.
+        bundle: weights; default the adopted ones.
         size: side of the avatar's picture, in pixels.
 
     Raises:
