@@ -13,7 +13,7 @@ from freeavatar.models import Encoder
 from freeavatar.rig import ARKIT, mirrored
 from training.batches import Batch
 from training.faces_data import read_rows, rigs_of
-from training.features import Features, cached_features
+from training.features import cached_features
 from training.images import list_images
 from training.portraits import Portraits
 from training.triplets import SEPARATOR
@@ -104,7 +104,9 @@ class Expressions:
         """
         rng, real, rendered = self._index(step, part)
         side, shown = rng.integers(2, size=(2, self._half))
-        feature, embedding = (torch.from_numpy(rows[real, side]).float() for rows in _both(self._real))
+        feature, embedding = (
+            torch.from_numpy(rows[real, side]).float() for rows in (self._real.feature, self._real.embedding)
+        )
         return {
             "feature": feature, "embedding": embedding,
             "mirrored": torch.from_numpy(self._real.feature[real, 1 - side]).float(),
@@ -121,7 +123,3 @@ class Expressions:
         """Avatars of half a batch."""
         cast, others = rng.choice(self._cast, self._half), rng.integers(self._everybody, size=self._half)
         return torch.from_numpy(np.where(rng.uniform(size=self._half) < self._share, cast, others).astype(np.int64))
-
-
-def _both(features: Features) -> tuple[np.ndarray, np.ndarray]:
-    return features.feature, features.embedding

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import gradio as gr
 
+from freeavatar.explore.export import plotly_script
 from freeavatar.runs import prune_runs
 from freeavatar.ui.animate import live
 from freeavatar.ui.animate.avatars import Cast, build_cast
@@ -19,7 +20,6 @@ from freeavatar.ui.animate.results import (
     Results,
     build_results,
     connect_results,
-    plotly_script,
     restore,
     show,
 )

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from freeavatar.errors import FreeAvatarError
+from freeavatar.explore.export import plotly_script
 from freeavatar.ui.animate.avatars import choices_of, label_of
 from freeavatar.ui.animate.clip import EXAMPLES
 from freeavatar.ui.animate.controls import Controls, settings_of, values_of
@@ -68,12 +67,6 @@ class Results:
             self.id, self.pinned, self.panel, self.avatar, self.video, self.second, self.again, self.model_of,
             self.model, self.zip, self.profile, self.files,
         ]  # fmt: skip
-
-
-@cache
-def plotly_script() -> Path:
-    """Plotly's own script, served from this machine."""
-    return Path(str(resources.files("plotly") / "package_data" / "plotly.min.js"))
 
 
 def build_results() -> Results:
