@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -123,14 +123,16 @@ def _digest(path: Path, _changed: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
-def embed_missing(store: Store, embedder: Embedder) -> int:
+def embed_missing(
+    store: Store, embedder: Embedder, *, is_cancelled: Callable[[], bool] = lambda: False
+) -> int:  # fmt: skip
     """Embed every crop that has no embedding under these weights; how many there were."""
     sql = (
         "select id, crop from images where crop is not null and not exists "
         "(select 1 from embeddings where image_id = images.id and weights = ?) limit 256"
     )
     count = 0
-    while rows := store.rows(sql, (embedder.weights,)):
+    while not is_cancelled() and (rows := store.rows(sql, (embedder.weights,))):
         vectors = embedder.embed([decode_crop(row["crop"]) for row in rows])
         add_embeddings(store, [row["id"] for row in rows], embedder.weights, vectors)
         count += len(rows)

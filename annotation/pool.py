@@ -107,6 +107,8 @@ def _render_pool(store: Store, embedder: Embedder) -> int:
     plan += [("mix", avatar, _mixed(rng)) for _ in range(_MIXES) for avatar in renderers]
     made: dict[tuple[str, str], str] = {}
     for number, (name, avatar, rig) in enumerate(plan):
+        if _is_ending():
+            return number
         crop = _photograph(renderers[avatar], rig, rng)
         if crop is not None:
             source = f"builtin:{avatar}/{name}" + (f" {number}" if name == "mix" else "")
@@ -133,7 +135,7 @@ def fill_builtin_later(store: Store, embedder: Embedder) -> threading.Thread:
             if builtin_failure(store):
                 store.set(_FAILURE, "")
             fill_builtin(store, embedder)
-            embed_missing(store, embedder)
+            embed_missing(store, embedder, is_cancelled=_is_ending)
         except Exception as error:  # nobody joins this thread: the page and the owner have to hear of it
             logger.exception("the built-in pictures could not be made")
             with contextlib.suppress(FreeAvatarError):
@@ -141,9 +143,14 @@ def fill_builtin_later(store: Store, embedder: Embedder) -> threading.Thread:
         finally:
             store.close()
 
-    thread = threading.Thread(target=work, name="builtin-pool", daemon=True)
+    # Python aborts if it ends under a daemon that is rendering; this one sees the end coming and stops.
+    thread = threading.Thread(target=work, name="builtin-pool", daemon=False)
     thread.start()
     return thread
+
+
+def _is_ending() -> bool:
+    return not threading.main_thread().is_alive()
 
 
 def _mixed(rng: np.random.Generator) -> dict[str, float]:

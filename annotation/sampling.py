@@ -6,10 +6,12 @@ The odd one out of three is modelled as a softmax over the similarity of the pai
 
 import numpy as np
 
-CANDIDATES = 384
-"""Triplets looked at for each question."""
+CANDIDATES = 24
+"""Triplets looked at for each question: the least sure of many are those nobody can tell."""
 GRID_CANDIDATES = 48
 """Grids looked at for each question."""
+_LARGEST_CHOICE = 384
+"""Images a grid is drawn from, in a large pool."""
 GRID = 12
 """Faces beside the target of a grid."""
 
@@ -91,7 +93,7 @@ def grid_faces(
     vectors: np.ndarray, uses: np.ndarray, rng: np.random.Generator, *, sharpness: float,
     candidates: int = GRID_CANDIDATES,
 ) -> tuple[np.ndarray, float]:  # fmt: skip
-    """A target and twelve faces whose order by likeness to it is unsure.
+    """A target and twelve faces that were seldom asked about.
 
     Args:
         vectors: embedding, ``(N, D)``, N at least 13.
@@ -103,14 +105,12 @@ def grid_faces(
     Returns:
         Indices ``(13,)``, the target first, and how likely the model orders a pair right, on average.
     """
-    some = rng.choice(len(vectors), min(len(vectors), CANDIDATES), replace=False)
+    some = rng.choice(len(vectors), min(len(vectors), _LARGEST_CHOICE), replace=False)
     sets = some[rng.random((candidates, len(some))).argsort(axis=1)[:, : GRID + 1]]
-    distances = np.linalg.norm(vectors[sets[:, 1:]] - vectors[sets[:, :1]], axis=2)
-    apart = np.abs(distances[:, :, None] ** 2 - distances[:, None] ** 2)[:, *np.triu_indices(GRID, 1)]
-    sure = 1 / (1 + np.exp(-sharpness * apart))
-    unsure = entropy(np.stack([sure, 1 - sure], axis=-1)).mean(1)
-    best = int((unsure * distances.mean(1) * freshness(uses[sets[:, :1]])).argmax())
-    return sets[best], float(sure[best].mean())
+    chosen = sets[freshness(uses[sets]).argmax()]
+    distances = np.linalg.norm(vectors[chosen[1:]] - vectors[chosen[0]], axis=1)
+    apart = np.abs(np.subtract.outer(distances**2, distances**2))[np.triu_indices(GRID, 1)]
+    return chosen, float((1 / (1 + np.exp(-sharpness * apart))).mean())
 
 
 def same_class_distance(vectors: np.ndarray, rng: np.random.Generator) -> float:

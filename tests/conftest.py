@@ -1,7 +1,6 @@
 """Shared fixtures: the committed example clip, and tiny weights made on the spot."""
 
 import os
-import threading
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -14,15 +13,6 @@ import pytest
 from freeavatar.video import VideoReader, VideoWriter
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def finished_threads():
-    """Python aborts if it ends while a thread is drawing the label pool's pictures."""
-    yield
-    for thread in threading.enumerate():
-        if thread.name == "builtin-pool":
-            thread.join(timeout=60)
 
 
 @pytest.fixture(autouse=True)

@@ -62,14 +62,13 @@ def test_informative_triplets_are_less_sure_than_random_ones():
     assert np.mean(active) < np.mean(chance) - 0.2
 
 
-def test_grids_have_thirteen_faces_whose_order_is_unsure():
+def test_grids_have_thirteen_faces_seldom_asked_about():
     vectors, rng = np.random.default_rng(0).normal(size=(300, 8)), np.random.default_rng(1)
-    chosen, sure = grid_faces(vectors, np.zeros(300), rng, sharpness=0.1)
+    uses = np.repeat([0.0, 9.0], 150)
+    chosen, sure = grid_faces(vectors, uses, rng, sharpness=0.1)
     assert len(set(chosen.tolist())) == 13
-    chance = np.stack([rng.choice(300, 13, replace=False) for _ in range(50)])
-    squares = ((vectors[chance[:, 1:]] - vectors[chance[:, :1]]) ** 2).sum(2)
-    apart = np.abs(squares[:, :, None] - squares[:, None])[:, *np.triu_indices(12, 1)]
-    assert sure < (1 / (1 + np.exp(-0.1 * apart))).mean()
+    assert (chosen < 150).sum() >= 9
+    assert 0.5 < sure < 1
     assert len(set(grid_faces(vectors[:13], np.zeros(13), rng, sharpness=1)[0].tolist())) == 13
 
 

@@ -33,7 +33,7 @@ def build(path: Path | None = None, *, may_ask: bool = True) -> None:
     """
     store = Store(path or default_path())
     fill_builtin_later(store, Embedder())
-    threading.Thread(target=_warm_up, name="explore-imports", daemon=True).start()
+    threading.Thread(target=_warm_up, name="explore-imports").start()
     gr.set_static_paths([plotly_script()])
     uploads = Path(gr.utils.get_upload_folder())
     desk = Explorer(store, uploads=uploads, may_ask=may_ask, password=os.environ.get(PASSWORD, ""))
