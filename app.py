@@ -14,6 +14,7 @@ from pathlib import Path
 import gradio as gr
 
 from freeavatar.errors import FreeAvatarError
+from freeavatar.explore.export import plotly_script
 from freeavatar.paths import avatars_folder
 from freeavatar.runs import runs_folder
 from freeavatar.ui import admin, animate, explore, label, train
@@ -39,6 +40,8 @@ def build(tabs: Sequence[str] = TABS, *, labels: Path | None = None) -> gr.Block
         "train": (word("tab.train"), lambda: train.build(labels)),
         "admin": (word("tab.admin"), lambda: admin.build(labels)),
     }
+    if {"animate", "explore"} & set(tabs):
+        gr.set_static_paths([plotly_script()])
     with gr.Blocks(title="FreeAvatar", delete_cache=(3600, 86400)) as demo:
         if len(tabs) == 1:
             makers[tabs[0]][1]()

@@ -13,7 +13,7 @@ from annotation.store import Store, default_path
 from freeavatar.explore.export import plotly_script
 from freeavatar.ui.admin import PASSWORD
 from freeavatar.ui.explore_desk import Explorer
-from freeavatar.ui.label import explained
+from freeavatar.ui.replies import explained
 
 _HERE = Path(__file__).parent
 CSS = (_HERE / "explore.css").read_text()
@@ -34,7 +34,6 @@ def build(path: Path | None = None, *, may_ask: bool = True) -> None:
     store = Store(path or default_path())
     fill_builtin_later(store, Embedder())
     threading.Thread(target=_warm_up, name="explore-imports").start()
-    gr.set_static_paths([plotly_script()])
     uploads = Path(gr.utils.get_upload_folder())
     desk = Explorer(store, uploads=uploads, may_ask=may_ask, password=os.environ.get(PASSWORD, ""))
     script = html.escape(f"/gradio_api/file={plotly_script()}")

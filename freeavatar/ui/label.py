@@ -1,9 +1,6 @@
 """The Label tab: consent, practice, and one question after the other; also all that ``--tabs label`` serves."""
 
-import sqlite3
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -11,9 +8,9 @@ from annotation.images import Embedder, embed_missing, weights_id
 from annotation.index import LiveIndex
 from annotation.pool import fill_builtin_later
 from annotation.questions import Desk
-from annotation.session import Reply, Sessions
+from annotation.session import Sessions
 from annotation.store import Store, default_path
-from freeavatar.errors import FreeAvatarError
+from freeavatar.ui.replies import explained
 
 _HERE = Path(__file__).parent
 CSS = (_HERE / "label.css").read_text()
@@ -32,21 +29,6 @@ def open_sessions(path: Path | None = None) -> Sessions:
         store, embedder.weights, adopted=weights_id, embed=lambda: embed_missing(store, Embedder())
     )  # fmt: skip
     return Sessions(store, Desk(store, index))
-
-
-def explained(act: Callable[[Reply], Reply]) -> Callable[[Any], Reply]:
-    """An action that replies with ``error`` instead of raising; the page decides whether to try again."""
-
-    def reply(request: Any) -> Reply:
-        try:
-            return act(request if isinstance(request, dict) else {})
-        except FreeAvatarError as error:
-            return {"error": str(error)}
-        except (sqlite3.Error, TypeError, ValueError) as error:
-            return {"error": f"The server could not do this ({error}): reload the page."}
-
-    reply.__name__ = act.__name__
-    return reply
 
 
 def build(path: Path | None = None) -> None:

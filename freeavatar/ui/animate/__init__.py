@@ -7,7 +7,6 @@ from typing import Any, cast
 
 import gradio as gr
 
-from freeavatar.explore.export import plotly_script
 from freeavatar.runs import prune_runs
 from freeavatar.ui.animate import live
 from freeavatar.ui.animate.avatars import Cast, build_cast
@@ -33,7 +32,6 @@ CSS = (Path(__file__).parent / "animate.css").read_text()
 
 def build(demo: gr.Blocks) -> None:
     """Lay the tab out inside ``demo``, the current ``gr.Blocks``."""
-    gr.set_static_paths([plotly_script()])
     prune_runs()
     with gr.Tab(word("animate.video")):
         whom = _build_video(demo)

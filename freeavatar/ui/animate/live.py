@@ -3,7 +3,6 @@
 import secrets
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -11,12 +10,13 @@ from typing import Any, cast
 import gradio as gr
 
 from freeavatar.avatars import DEFAULT_AVATAR, available_avatars, load_avatar, portrait_of
-from freeavatar.errors import FreeAvatarError, InputError
+from freeavatar.errors import InputError
 from freeavatar.pipeline import shared_bundle
 from freeavatar.pipeline.live import Live, LiveOptions
 from freeavatar.pipeline.sources import read_image
 from freeavatar.ui.animate.avatars import label_of, visible_avatars
 from freeavatar.ui.pictures import data_url, image_of
+from freeavatar.ui.replies import explained
 from freeavatar.ui.scripts import script
 
 IDLE = 20.0
@@ -113,19 +113,6 @@ def _portrait(name: str) -> str:
     return data_url(read_image(path), height=120)
 
 
-def _explained(act: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Any], dict[str, Any]]:
-    def reply(request: Any) -> dict[str, Any]:
-        try:
-            return act(request if isinstance(request, dict) else {})
-        except FreeAvatarError as error:
-            return {"error": str(error)}
-        except (KeyError, TypeError, ValueError) as error:
-            return {"error": f"The server could not do this ({error}): reload the page."}
-
-    reply.__name__ = act.__name__
-    return reply
-
-
 def build(own: gr.BrowserState) -> None:
     """Lay the part out inside the current ``gr.Blocks``.
 
@@ -137,7 +124,7 @@ def build(own: gr.BrowserState) -> None:
         value=cast(Any, []),
         html_template='<div class="fa-live"></div>',
         js_on_load=script(_HERE / "live.js", words="live.", AVATAR=DEFAULT_AVATAR),
-        server_functions=[_explained(act) for act in (desk.cast, desk.start, desk.stop, desk.calibrate, desk.step)],
+        server_functions=[explained(act) for act in (desk.cast, desk.start, desk.stop, desk.calibrate, desk.step)],
         apply_default_css=False,
         elem_id="live",
     )
