@@ -10,18 +10,17 @@ channel whose standard deviation is above 0.03.
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import torch
 import tyro
 
-from freeavatar.faces import track_faces
-from freeavatar.models import load_bundle
-from freeavatar.models.bundle import DEFAULT_WEIGHTS
-from freeavatar.pipeline.tracking import TrackBuilder
+from benchmarks.tracks import track_pictures
+from freeavatar.avatars import load_avatar
+from freeavatar.models import DEFAULT_WEIGHTS, load_bundle
+from freeavatar.pipeline.animation import perform
 from freeavatar.rig import ARKIT
-from freeavatar.video import Frame
 
 
 @dataclass(frozen=True)
@@ -33,6 +32,8 @@ class KnownRigsConfig:
     peer: Path | None = None
     """Rigs of a peer on the same pictures: ``rigs`` (N, 52)."""
     weights: Path = DEFAULT_WEIGHTS
+    avatar: str = "ines"
+    """Who plays them; one with ARKit's blendshapes."""
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -41,20 +42,17 @@ def correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a * b).sum(0) / np.maximum(np.linalg.norm(a, axis=0) * np.linalg.norm(b, axis=0), 1e-9)
 
 
-def predict(frames: np.ndarray, weights: Path) -> tuple[np.ndarray, int]:
+def predict(frames: np.ndarray, config: KnownRigsConfig) -> tuple[np.ndarray, int]:
     """Rigs ``(N, 52)`` of pictures ``(N, H, W, 3)``, and in how many no face was found."""
-    bundle = load_bundle(weights)
-    builder = TrackBuilder(bundle.encoder, torch.device("cpu"))
-    for image in frames:
-        builder.add(next(iter(track_faces([Frame(0, 0.0, np.asarray(image))], smoothing=False))))
-    track = builder.finish("the renders")
-    return bundle.decoder(torch.from_numpy(track.features)).numpy(), int((~track.found).sum())
+    bundle = load_bundle(config.weights)
+    track = track_pictures(frames, bundle)
+    return perform(load_avatar(config.avatar), track, bundle, Fraction(30)).weights, int((~track.found).sum())
 
 
 def main(config: KnownRigsConfig) -> None:
     """Print the table."""
     truth = np.load(config.renders / "rigs.npy")
-    found, missing = predict(np.load(config.renders / "frames.npy", mmap_mode="r"), config.weights)
+    found, missing = predict(np.load(config.renders / "frames.npy", mmap_mode="r"), config)
     moving = truth.std(0) > 0.03
     ours = correlation(found, truth)
     peer = correlation(np.load(config.peer)["rigs"], truth) if config.peer else np.full(len(ARKIT), np.nan)

@@ -50,7 +50,7 @@ def main(config: SpeedConfig) -> None:
     for tracked in track_faces(frames):
         builder.add(tracked)
     track = builder.finish(config.clip.name)
-    bundle.decoder(torch.from_numpy(track.features), torch.zeros(len(frames), dtype=torch.long))
+    bundle.decoder(torch.from_numpy(track.features))
     print(f"ours: {1000 * (time.perf_counter() - start) / len(frames):.1f} ms a frame over {len(frames)} frames")
     if config.peer:
         print(subprocess.run([*shlex.split(config.peer), "--clip", config.clip], capture_output=True, text=True).stdout)

@@ -3,7 +3,7 @@
     python -m benchmarks.tracking --clips CLIPS --weights default --out DIR
     python -m benchmarks.tracking --clips examples --weights default --out /tmp/csv   # under a minute
 
-Writes ``DIR/<clip>.csv`` for every .mp4 in CLIPS, or for ``--names`` alone, to be scored against other tracks.
+Writes ``DIR/<avatar>/<clip>.csv`` for every .mp4 in CLIPS, or for ``--names`` alone, to be scored against other tracks.
 """
 
 from dataclasses import dataclass
@@ -11,14 +11,15 @@ from pathlib import Path
 
 import tyro
 
+from benchmarks.tracks import track_clip
 from freeavatar.avatars import load_avatar
 from freeavatar.export import write_live_link_csv
 from freeavatar.files import make_folder
 from freeavatar.models import open_bundle
 from freeavatar.pipeline import AnimateOptions
 from freeavatar.pipeline.animation import perform
+from freeavatar.pipeline.editing import edit
 from freeavatar.pipeline.sources import open_source
-from freeavatar.pipeline.tracking import TrackBuilder, tracked_frames
 
 
 @dataclass(frozen=True)
@@ -30,22 +31,21 @@ class TrackingConfig:
     weights: str = "default"
     """Name or folder of a bundle."""
     names: tuple[str, ...] = ()
-    avatar: str = "ines"
+    avatars: tuple[str, ...] = ("ines",)
 
 
 def main(config: TrackingConfig) -> None:
-    """Write one CSV a clip."""
-    bundle, avatar, options = open_bundle(config.weights), load_avatar(config.avatar), AnimateOptions()
+    """Write one CSV a clip and avatar."""
+    bundle, cast = open_bundle(config.weights), [load_avatar(name) for name in config.avatars]
     for path in sorted(config.clips.glob("*.mp4")):
         if config.names and path.stem not in config.names:
             continue
-        source = open_source(path)
-        builder = TrackBuilder(bundle.encoder, next(bundle.decoder.parameters()).device)
-        for tracked in tracked_frames(source, face=0, is_sequence=True):
-            builder.add(tracked)
-        performance = perform(avatar, builder.finish(path.name), bundle, source, options)
-        write_live_link_csv(performance, make_folder(config.out) / f"{path.stem}.csv")
-        print(config.out / f"{path.stem}.csv", len(performance.times), "frames")
+        track, rate = track_clip(path, bundle), open_source(path).rate
+        for avatar in cast:
+            performance = edit(perform(avatar, track, bundle, rate), AnimateOptions())
+            out = make_folder(config.out / avatar.name) / f"{path.stem}.csv"
+            write_live_link_csv(performance, out)
+            print(out, len(performance.times), "frames")
 
 
 if __name__ == "__main__":

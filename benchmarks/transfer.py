@@ -19,16 +19,16 @@ import numpy as np
 import torch
 import tyro
 
+from benchmarks.tracks import track_clip, track_pictures
 from freeavatar.avatars import builtin_avatars, load_avatar
-from freeavatar.faces import track_faces
 from freeavatar.models import DEFAULT_WEIGHTS, Bundle, load_bundle
 from freeavatar.pipeline import AnimateOptions
-from freeavatar.pipeline.animation import perform, retarget, track_source
+from freeavatar.pipeline.animation import perform, retarget
+from freeavatar.pipeline.editing import edit
 from freeavatar.pipeline.sources import open_source
-from freeavatar.pipeline.tracking import Track, TrackBuilder
+from freeavatar.pipeline.tracking import Track
 from freeavatar.render import Look, Renderer
 from freeavatar.rig import ARKIT
-from freeavatar.video import Frame
 from training.measures import bootstrap
 
 
@@ -73,7 +73,7 @@ def watch(config: TransferConfig, bundle: Bundle) -> list[Shown]:
     found = []
     for clip in config.only or [name for name in reference.files if name != "channels"]:
         rigs = np.pad(reference[clip].astype(np.float32), ((0, 0), (0, 1)))[:, order]
-        track = track_source(open_source(config.clips / f"{clip}.mp4"), bundle)
+        track = track_clip(config.clips / f"{clip}.mp4", bundle)
         seen = np.flatnonzero(track.found[: len(rigs)])
         frames = seen[np.linspace(0, len(seen) - 1, min(config.frames, len(seen))).astype(int)]
         found.append(Shown(clip, frames, rigs[frames], track))
@@ -108,19 +108,11 @@ def draw_avatar(name: str, shown: list[Shown], bundle: Bundle, config: TransferC
         if config.by_reference:
             weights = avatar.retarget(part.reference)
         else:
-            source = open_source(config.clips / f"{part.clip}.mp4")
-            played = retarget(avatar, perform(avatar, part.track, bundle, source, AnimateOptions()))
+            rate = open_source(config.clips / f"{part.clip}.mp4").rate
+            played = retarget(avatar, edit(perform(avatar, part.track, bundle, rate), AnimateOptions()))
             weights = played.weights[part.frames]
         pictures += [renderer.picture(row, look=look, camera=camera) for row in weights]
     return np.stack(pictures)
-
-
-def embed_pictures(pictures: np.ndarray, bundle: Bundle) -> np.ndarray:
-    """Embeddings ``(N, 16)``; zeros where no face is found."""
-    builder = TrackBuilder(bundle.encoder, torch.device("cpu"))
-    for picture in pictures:
-        builder.add(next(iter(track_faces([Frame(0, 0.0, np.asarray(picture))], smoothing=False))))
-    return builder.finish("the pictures").embeddings
 
 
 def score(actor: list[np.ndarray], avatar: list[np.ndarray], triplets: np.ndarray) -> str:
@@ -146,7 +138,7 @@ def main(config: TransferConfig) -> None:
         if not (folder / "frames.npy").exists():
             np.save(folder / "frames.npy", draw_avatar(name, shown, bundle, config))
         pictures = np.load(folder / "frames.npy", mmap_mode="r")
-        drawn = np.split(embed_pictures(pictures, bundle), ends)
+        drawn = np.split(track_pictures(pictures, bundle).embeddings, ends)
         print(f"{name:8s} our embedding  {score(seen, drawn, triplets)}")
         if (folder / "peer.npz").exists():
             rigs = np.split(np.load(folder / "peer.npz")["rigs"], ends)
