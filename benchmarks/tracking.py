@@ -17,6 +17,7 @@ from freeavatar.files import make_folder
 from freeavatar.models import open_bundle
 from freeavatar.pipeline import AnimateOptions
 from freeavatar.pipeline.animation import perform
+from freeavatar.pipeline.editing import edit
 from freeavatar.pipeline.sources import open_source
 from freeavatar.pipeline.tracking import TrackBuilder, tracked_frames
 
@@ -41,10 +42,10 @@ def main(config: TrackingConfig) -> None:
             continue
         source = open_source(path)
         builder = TrackBuilder(bundle.encoder, next(bundle.decoder.parameters()).device)
-        for tracked in tracked_frames(source, face=0, is_sequence=True):
+        for tracked in tracked_frames(source, options):
             builder.add(tracked)
-        performance = perform(avatar, builder.finish(path.name), bundle, source, options)
-        write_live_link_csv(performance, make_folder(config.out) / f"{path.stem}.csv")
+        performance = perform(avatar, builder.finish(path.name), bundle, source.rate)
+        write_live_link_csv(edit(performance, options), make_folder(config.out) / f"{path.stem}.csv")
         print(config.out / f"{path.stem}.csv", len(performance.times), "frames")
 
 
