@@ -8,12 +8,13 @@ import torch
 
 from freeavatar.models import open_bundle
 from training.jobs import JobConfig
-from training.rehearsal import rehearsal_folder
+from training.rehearsal import portraits_folder, rehearsal_folder
 
 _PER_RENDER, _PER_FRAME, _START = 0.06, 0.1, 15.0
 """Seconds to render a face, to animate a frame of the example clip, and to start a stage; on one idle core."""
-_PER_REFIT, _PICTURES = 0.3, 1000
-"""Seconds a step of the rig decoder takes; pictures of labels it is thought to see, which are not yet known."""
+_PORTRAITS, _PER_REFIT, _PICTURES = 25.0, 0.3, 1000
+"""Seconds to draw the cast, and for a step of the rig decoder; pictures with labels, a guess: how many there are
+is not known before the run."""
 _CLIP_FRAMES, _STAGES = 225, 3
 
 
@@ -30,6 +31,7 @@ def estimate_minutes(config: JobConfig) -> float:
         seconds += _PER_RENDER * (plan.rehearsal + plan.validation)
     if plan.refit and has_renderer(Path(config.base)):
         views = 4 * (plan.rehearsal + _PICTURES)  # as they are and mirrored, by the old encoder and the new one
+        seconds += 0.0 if portraits_folder().exists() else _PORTRAITS
         seconds += plan.refit * _PER_REFIT + views * seconds_per_image(Path(config.base), True) + _START
     if plan.has_clip:
         seconds += 2 * _PER_FRAME * _CLIP_FRAMES
