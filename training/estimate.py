@@ -12,7 +12,7 @@ from training.rehearsal import portraits_folder, rehearsal_folder
 
 _PER_RENDER, _PER_FRAME, _START = 0.06, 0.1, 15.0
 """Seconds to render a face, to animate a frame of the example clip, and to start a stage; on one idle core."""
-_PORTRAITS, _PER_REFIT, _PICTURES = 25.0, 0.3, 1000
+_PORTRAITS, _PER_REFIT, _PICTURES = 25.0, 0.12, 1000
 """Seconds to draw the cast, and for a step of the rig decoder; pictures with labels, a guess: how many there are
 is not known before the run."""
 _CLIP_FRAMES, _STAGES = 225, 3

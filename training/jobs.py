@@ -65,7 +65,7 @@ class Plan:
     """Looks at the held-out answers on the way."""
     has_clip: bool = True
     """Animate an example clip before and after."""
-    refit: int = 150
+    refit: int = 600
     """Steps of the rig decoder afterwards, if the base has a neural renderer to judge it by; 0 leaves it."""
 
     def __post_init__(self) -> None:
