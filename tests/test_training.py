@@ -249,7 +249,7 @@ def test_one_sided_brows_and_dead_channels_of_real_faces_have_no_gradient(faces,
     config = config_of(tmp_path, faces=faces)
     model = Trainee(config)
     predicted = torch.rand(12, 52, requires_grad=True)
-    model.forward = lambda views, count: (torch.rand(12, 16), torch.eye(12, 16), predicted)
+    model.forward = lambda views, count: (torch.rand(12, 16), torch.eye(12, 16), predicted, None)
     losses_of(config, model)[0]["silver"].backward()
     left, right = predicted.grad[:, ARKIT.index("browDownLeft")], predicted.grad[:, ARKIT.index("browDownRight")]
     torch.testing.assert_close(left, right)

@@ -1,4 +1,3 @@
-import json
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,6 @@ import torch
 from freeavatar.avatars import load_avatar
 from freeavatar.errors import InputError
 from freeavatar.models import (
-    PORTRAIT_SIZE,
     Bundle,
     DecoderConfig,
     Encoder,
@@ -24,6 +22,7 @@ from freeavatar.models import (
     save_bundle,
 )
 from freeavatar.rig import ARKIT
+from tests.jobs import make_portraits
 from training.animator import AnimatorLosses, AnimatorObjective, MeshJudge, Student, bounded, make_judge
 from training.batches import Batch
 from training.engine import EngineConfig
@@ -33,21 +32,8 @@ from training.portraits import Portraits, read_portraits
 from training.train_emb2rig_multichar import AnimatorConfig, main, read_config, train
 
 SHIPPED = Path(__file__).parents[1] / "training" / "configs_emb2rig_multi.yaml"
+REFIT = SHIPPED.with_name("configs_refit.yaml")
 CAST = ("ines", "pip")
-
-
-def write_portraits(folder: Path) -> Path:
-    """Noise in place of two avatars of the cast and a stranger."""
-    rng, names, count = np.random.default_rng(0), (*CAST, "random_0000"), 24
-    folder.mkdir()
-    shape = (PORTRAIT_SIZE, PORTRAIT_SIZE)
-    np.save(folder / "pictures.npy", rng.integers(0, 255, (count, *shape, 3), np.uint8))
-    np.save(folder / "weights.npy", rng.random((count, 52)).astype(np.float16))
-    np.save(folder / "avatars.npy", np.repeat(np.arange(3), 8).astype(np.int32))
-    np.save(folder / "neutral.npy", rng.integers(0, 255, (3, *shape, 3), np.uint8))
-    np.save(folder / "regions.npy", rng.random((3, *shape)) < 0.3)
-    (folder / "avatars.json").write_text(json.dumps(names))
-    return folder
 
 
 def write_faces(folder: Path) -> Path:
@@ -85,7 +71,8 @@ def bundle() -> Bundle:
 def material(bundle, tmp_path_factory) -> Path:
     """Portraits, faces, renders, and a bundle."""
     folder = tmp_path_factory.mktemp("material")
-    write_portraits(folder / "portraits"), write_faces(folder / "faces"), write_renders(folder / "renders")
+    make_portraits(folder / "portraits", (*CAST, "random_0000"))
+    write_faces(folder / "faces"), write_renders(folder / "renders")
     save_bundle(folder / "bundle", bundle)
     return folder
 
@@ -203,10 +190,70 @@ def test_learned_codes_take_the_identity_encoders_place(material, tmp_path):
     assert not torch.equal(made.identities["ines"].code, made.identities["pip"].code)
 
 
+def test_without_labelled_faces_pictures_and_renders_are_played(bundle, material, tmp_path):
+    portraits, device = read_portraits(material / "portraits"), torch.device("cpu")
+    (tmp_path / "pool").mkdir()
+    for k in range(5):
+        picture = np.random.default_rng(k).integers(0, 255, (144, 144), np.uint8)
+        cv2.imwrite(str(tmp_path / "pool" / f"{k}.png"), picture)
+
+    def open_expressions(**more) -> Expressions:
+        config = ExpressionConfig(None, (material / "renders",), **more)
+        return Expressions(
+            config, bundle.encoder, portraits, batch=64, cache=tmp_path, seed=0, device=device, named=CAST,
+            teacher=bundle.encoder,
+        )  # fmt: skip
+
+    shown = open_expressions(images=(tmp_path / "pool",))
+    names, batch = shown.names(0, 0), shown.draw(0, 0)
+    played, rendered = set(names[:32]), set(names[32:])
+    assert {Path(name).suffix for name in played} > {".png"} and played & rendered
+    assert all("crops.npy" in name for name in rendered) and "labels" not in batch and shown.labels is None
+    torch.testing.assert_close(batch["taught"], torch.cat([batch["feature"], batch["rendered"]]))
+    assert open_expressions(images=(tmp_path / "pool",), most=2).total == 2 + 12
+    assert open_expressions().total == 12
+
+
+def test_losses_without_a_source_are_refused(tmp_path):
+    engine, data = EngineConfig(tmp_path, steps=1), ExpressionConfig(None, (tmp_path,))
+    with pytest.raises(ValueError, match="only labelled faces have silver labels"):
+        AnimatorConfig(engine, data)
+    with pytest.raises(ValueError, match="nobody's rigs to keep to: give teacher"):
+        AnimatorConfig(engine, data, losses=replace(ONLY, distillation=1.0))
+    with pytest.raises(ValueError, match="nothing to learn rigs from: give renders"):
+        ExpressionConfig(tmp_path)
+    with pytest.raises(ValueError, match="either faces or images"):
+        ExpressionConfig(tmp_path, (tmp_path,), (tmp_path,))
+
+
+def test_a_refit_keeps_to_the_rigs_of_the_bundle_before(material, tmp_path):
+    torch.manual_seed(1)
+    before = load_bundle(material / "bundle")
+    strayed = RigDecoder(before.decoder.config)
+    stranger = Identity(("smirk",), torch.zeros(1, 52))
+    save_bundle(tmp_path / "new", replace(before, decoder=strayed, identities={**before.identities, "moss": stranger}))
+    config = replace(
+        config_of(material, tmp_path / "run", cache=material, engine={"steps": 120, "batch": 32, "rate": 1e-2}),
+        data=ExpressionConfig(None, (material / "renders",)), pretrained=tmp_path / "new", teacher=material / "bundle",
+        losses=replace(ONLY, distillation=1.0),
+    )  # fmt: skip
+    made = load_bundle(train(config))
+    features = before.encoder(torch.rand(16, 1, 112, 112))[0]
+    apart = [(b.decoder.unbounded(features) - before.decoder.unbounded(features)).square().mean() for b in
+             (made, replace(before, decoder=strayed.eval()))]  # fmt: skip
+    assert apart[0] < 0.5 * apart[1]
+    assert set(made.identities) == {*CAST, "moss"}, "who is not played stays known"
+
+
 def test_the_shipped_configuration_is_valid_and_typed():
     config = read_config(SHIPPED)
     assert config.mode == "train" and config.pretrained is None and config.data.renders == (Path("renders"),)
     assert config.losses == AnimatorLosses() and isinstance(config.engine.out, Path)
+
+
+def test_the_refit_plays_pictures_without_labels_and_keeps_to_a_teacher():
+    config = read_config(REFIT)
+    assert config.data.faces is None and config.teacher is not None and config.losses.distillation > 0
 
 
 def test_a_configuration_that_says_something_strange_is_refused(tmp_path):

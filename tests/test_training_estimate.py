@@ -17,3 +17,10 @@ def test_faces_that_are_rendered_already_take_no_time(tmp_path):
     job = make_job(tmp_path)
     more = replace(job, plan=replace(PLAN, rehearsal=5000))
     assert estimate_minutes(more) - estimate_minutes(job) > 4
+
+
+def test_refitting_the_decoder_takes_time_where_there_is_a_renderer(tmp_path):
+    plain, drawn = make_job(tmp_path / "a"), make_job(tmp_path / "b", has_renderer=True)
+    more = replace(PLAN, refit=20_000)
+    assert estimate_minutes(replace(drawn, plan=more)) > estimate_minutes(drawn) + 20
+    assert abs(estimate_minutes(replace(plain, plan=more)) - estimate_minutes(plain)) < 1

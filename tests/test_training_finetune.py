@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from freeavatar.models import load_bundle
+from freeavatar.models import Encoder, load_bundle
 from tests.bundles import ENCODER
 from tests.jobs import make_job
 from training.losses import distillation_loss, mine_triplets
@@ -15,7 +17,16 @@ from training.metrics import read_metrics
 from training.mixture import MixtureConfig
 from training.rehearsal import rehearsal_folder
 from training.stage import EngineConfig
-from training.train import LossConfig, PartRates, TrainConfig, Trainee, groups_of, train
+from training.train import (
+    LossConfig,
+    Objective,
+    PartRates,
+    TrainConfig,
+    Trainee,
+    groups_of,
+    open_mixture,
+    train,
+)
 
 
 @pytest.fixture
@@ -66,6 +77,30 @@ def test_every_part_has_its_rate_and_frozen_ones_have_none(config):
 def test_frozen_statistics_stay_in_training_mode(config):
     model = Trainee(config, 0, load_bundle(config.teacher)).train()
     assert model.training and not any(m.training for m in model.modules() if isinstance(m, nn.BatchNorm2d))
+
+
+def test_a_backbone_that_student_and_teacher_share_runs_once(config, monkeypatch):
+    teacher, mixture = load_bundle(config.teacher), open_mixture(config)
+    losses = replace(config.losses, embedding_share=0.5)
+    runs, pool = [], Encoder.pool
+    monkeypatch.setattr(Encoder, "pool", lambda self, crops: runs.append(self) or pool(self, crops))
+    found = []
+    for is_shared in (True, False):
+        torch.manual_seed(0)
+        told = replace(config, losses=losses, is_norm_frozen=is_shared)
+        model = Trainee(replace(told, is_norm_frozen=True), 0, teacher).train()
+        torch.nn.init.normal_(model.encoder.embed.weight)
+        found.append(Objective(mixture, told, torch.device("cpu"), teacher)(model, mixture.draw(0, 0))["distillation"])
+    assert len(runs) == 3
+    torch.testing.assert_close(found[0], found[1])
+
+
+def test_views_for_a_frozen_backbone_are_not_relit(config):
+    data = replace(config.data, is_relit=False)
+    grey = open_mixture(replace(config, data=data))
+    relit = open_mixture(config)
+    grey._crops = relit._crops = lambda *index: np.full((12, 144, 144), 51, np.uint8)
+    assert (grey.draw(0, 0)["views"] - 0.2).abs().max() < 1e-3 < (relit.draw(0, 0)["views"] - 0.2).abs().max()
 
 
 def test_a_student_that_starts_as_its_teacher_has_nothing_to_learn_from_it(config):

@@ -8,17 +8,20 @@ import time
 from collections import namedtuple
 
 import pytest
+import torch
 from torch.distributed.run import get_args_parser
 
 from annotation.forgetting import _models_trained_on
 from freeavatar.errors import InputError, WeightsError
+from freeavatar.models import load_bundle
 from freeavatar.models.library import bundle_id, find_bundle, list_bundles
 from freeavatar.paths import bundles_folder, runs_folder
-from tests.jobs import make_job
-from training import jobs, runner
+from tests.jobs import make_job, make_portraits
+from training import jobs, rehearsal, render_portraits, runner, train_emb2rig_multichar
 from training.jobs import LOG, STOP, list_runs, new_folder, prepare_run, read_run, start_run, write_status
 from training.launching import started_at
 from training.metrics import read_metrics
+from training.portraits import read_portraits
 from training.runner import Runner, Step, reason_of, steps_of
 
 
@@ -157,6 +160,37 @@ def test_several_processes_share_a_batch_by_torchrun(prepared):
     told = get_args_parser().parse_args(command[command.index("torch.distributed.run") + 1 :])
     assert told.training_script == "training.train" and "--start" in told.training_script_args
     assert command[command.index("--batch") + 1] == "6" and command[command.index("--parts") + 1] == "2"
+
+
+def test_a_base_with_a_neural_renderer_has_its_decoder_refitted(prepared, tmp_path):
+    assert [step.name for step in steps_of(prepared.folder, prepared.config)] == ["rehearsal", "encoder", "compare"]
+    folder = prepare_run(new_folder(), make_job(tmp_path / "drawn", has_renderer=True)).folder
+    config = read_run(folder).config
+    steps = {step.name: step.command for step in steps_of(folder, config)}
+    assert list(steps) == ["rehearsal", "encoder", "decoder", "compare"]
+    assert "--portraits" in steps["rehearsal"]
+    assert steps["compare"][steps["compare"].index("--after") + 1] == str(folder / "decoder" / "weights")
+    original = steps_of(folder, jobs.replace(config, original=tmp_path / "faces"))[2].command
+    assert "--data.faces" in original and "--data.images" not in original
+    left = jobs.replace(config, plan=jobs.replace(config.plan, refit=0))
+    assert [step.name for step in steps_of(folder, left)] == ["rehearsal", "encoder", "compare"]
+    make_portraits(rehearsal.portraits_folder(), ("ines", "moss"))
+    base = find_bundle(config.base)
+    shutil.copytree(base, folder / "encoder" / "weights")
+    train_emb2rig_multichar.main(steps["decoder"][3:])
+    made, before = load_bundle(runner.weights_of(folder)), load_bundle(base)
+    assert runner.weights_of(folder).parent.name == "decoder" and made.renderer is not None
+    assert not torch.equal(made.decoder.out.bias, before.decoder.out.bias)
+    assert torch.equal(made.encoder.embed.weight, before.encoder.embed.weight)
+
+
+def test_portraits_of_the_cast_are_drawn_once(monkeypatch):
+    monkeypatch.setattr(render_portraits, "builtin_avatars", lambda: ["ines"])
+    folder = rehearsal.render_cast()
+    assert read_portraits(folder).names == ("ines",) and read_portraits(folder).regions.any()
+    monkeypatch.setattr(rehearsal, "render_portraits", None)
+    assert rehearsal.render_cast() == folder
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
 def test_settings_survive_their_file(prepared):

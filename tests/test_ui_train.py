@@ -1,6 +1,8 @@
 """The Train tab: labels frozen, runs told from their folders, errors in a sentence, absent where anybody could come."""
 
 import json
+import os
+import socket
 import time
 
 import gradio as gr
@@ -18,6 +20,7 @@ from tests.bundles import make_bundle
 from tests.jobs import PLAN, make_job
 from tests.labels import WEIGHTS, add_annotators, make_desk, make_store
 from training.jobs import JobConfig, list_runs, new_folder, prepare_run, read_run, write_status
+from training.launching import started_at
 
 
 @pytest.fixture
@@ -112,6 +115,19 @@ def test_every_state_of_a_run_is_shown_in_words(tmp_path):
     assert "Done in 1.5 minutes" in page and "<polygon" in page
     pace = train_view._pace(read_run(run.folder), lines)
     assert "step 1 of 3" in pace and "images/s" in pace and "left in this stage" in pace
+
+
+def test_the_rig_decoders_stage_is_shown_where_there_is_one(tmp_path):
+    plain = prepare_run(new_folder(), make_job(tmp_path / "a"))
+    assert "Rig decoder" not in train_view.run_page(plain)
+    run = prepare_run(new_folder(), make_job(tmp_path / "b", has_renderer=True))
+    (run.folder / "decoder").mkdir()
+    (run.folder / "decoder" / "metrics.jsonl").write_text('{"step": 1, "minutes": 0.1, "rig": 0.2}\n')
+    own = {"pid": os.getpid(), "host": socket.gethostname(), "started": started_at(os.getpid())}
+    title = "Refitting the rig decoder"
+    write_status(run.folder, state="running", stage="decoder", title=title, done=["rehearsal", "encoder"], **own)
+    page = train_view.run_page(read_run(run.folder))
+    assert '<li class="now">Rig decoder</li>' in page and f"{title}: step 1 of 2" in page and "width:85.0%" in page
 
 
 def test_emptied_boxes_mean_their_defaults(tmp_path):

@@ -46,6 +46,8 @@ class AnimatorLosses:
     """A mirrored face gives the mirrored rig."""
     drive: float = 1.0
     """How far an avatar's controls stray from what its file declares."""
+    distillation: float = 0.0
+    """Rigs of faces and renders against those of a teacher."""
 
 
 class Student(nn.Module):
@@ -137,6 +139,7 @@ class AnimatorObjective:
         deviations: tuple[Tensor, Tensor],
         declared: dict[str, Tensor],
         perceived: int,
+        teacher: RigDecoder | None = None,
     ) -> None:
         """Remember what does not change.
 
@@ -146,8 +149,10 @@ class AnimatorObjective:
             deviations: of the rigs of renders, and of the silver labels, ``(52,)`` each.
             declared: what drives the avatars' controls, as their files say, ``(K, 52)`` each.
             perceived: rows of real faces, and of renders, that are drawn and looked at.
+            teacher: whose rigs to keep to.
         """
         self._judge, self._losses, self._declared, self._perceived = judge, losses, declared, perceived
+        self._teacher = teacher
         self._deviation, self._silver_deviation = deviations[0].clamp_min(0.08), deviations[1]
         self._all = torch.ones_like(self._deviation)
         self._mirror = torch.tensor(mirrored(ARKIT), device=self._deviation.device)
@@ -166,6 +171,8 @@ class AnimatorObjective:
             other = model.decoder.unbounded(batch["mirrored"], model.codes[batch["avatars"]])
             apart = (other[:, self._mirror] - real) / self._deviation
             found["symmetry"] = apart.square().mean()
+        if self._teacher is not None:
+            found["distillation"] = self._strayed(torch.cat([real, rendered]), batch)
         if weights.image:
             found["image"] = self._image_loss(model, rendered, batch)
         if weights.perceptual or weights.feature:
@@ -175,6 +182,13 @@ class AnimatorObjective:
                 (model.identities[name].drive - rows).square().sum() for name, rows in self._declared.items()
             )  # type: ignore[assignment]
         return {name: getattr(weights, name) * value for name, value in found.items() if getattr(weights, name)}
+
+    def _strayed(self, rigs: Tensor, batch: Batch) -> Tensor:
+        assert self._teacher is not None
+        players = torch.cat([batch["avatars"], batch["players"]])
+        with torch.no_grad():
+            told = self._teacher.unbounded(batch["taught"], self._judge.appearance.code[players])
+        return rig_loss(rigs, told, self._deviation, self._all, is_exact=True)
 
     def _image_loss(self, model: Any, rigs: Tensor, batch: Batch) -> Tensor:
         few, players = slice(self._perceived), batch["players"][: self._perceived]

@@ -13,7 +13,7 @@ from freeavatar.models import Encoder
 from freeavatar.rig import ARKIT, mirrored
 from training.batches import Batch
 from training.faces_data import read_rows, rigs_of
-from training.features import cached_features
+from training.features import Features, cached_features, joined
 from training.images import list_images
 from training.portraits import Portraits
 from training.triplets import SEPARATOR
@@ -27,22 +27,28 @@ class ExpressionConfig:
     """Folder with images.zip and labels.csv, of which the train split is used."""
     renders: tuple[Path, ...] = ()
     """Folders of training.render_faces."""
+    images: tuple[Path, ...] = ()
+    """Folders of faces without labels: without ``faces``, they and the renders are what is played."""
+    most: int = 0
+    """Faces to take at most, spread evenly; 0 takes all."""
     avatars: tuple[str, ...] = ()
     """Avatars to be driven; default the whole cast of the portraits that has a name of its own."""
     cast_share: float = 0.7
     """How often an expression is played by one of them, and not by another avatar of the portraits."""
 
     def __post_init__(self) -> None:
-        if self.faces is None or not self.renders:
-            raise ValueError("there is nothing to learn from: give faces and renders")
+        if not self.renders:
+            raise ValueError("there is nothing to learn rigs from: give renders")
+        if self.faces is not None and self.images:
+            raise ValueError("faces are looked at with labels or without: give either faces or images")
 
 
 class Expressions:
-    """Batches by step and part; half real faces, half renders."""
+    """Batches by step and part; half faces to be played, half renders with their rigs."""
 
     def __init__(
         self, config: ExpressionConfig, encoder: Encoder, portraits: Portraits, *,
-        batch: int, cache: Path, seed: int, device: torch.device, named: Sequence[str],
+        batch: int, cache: Path, seed: int, device: torch.device, named: Sequence[str], teacher: Encoder | None = None,
     ) -> None:  # fmt: skip
         """Encode what no cache holds yet.
 
@@ -55,24 +61,28 @@ class Expressions:
             seed: of the draws.
             device: of the encoder.
             named: avatars to be driven.
+            teacher: another encoder, whose features of the same views are wanted as well.
 
         Raises:
             InputError: a source is missing, or an avatar has no portrait.
         """
-        assert config.faces is not None
         strange = sorted(set(named) - set(portraits.names))
         if strange:
             raise InputError(f"there is no portrait of {', '.join(strange)}: render it with training.render_portraits.")
-        rows = read_rows(config.faces / "labels.csv")
-        ids = [f"{config.faces / 'images.zip'}{SEPARATOR}{row['file']}" for row in rows]
-        self._real = cached_features(ids, encoder, cache=cache, device=device)
-        self.labels = torch.from_numpy(rigs_of(rows))
         self.renders = list_images(config.renders)
-        self._rendered = cached_features(self.renders, encoder, cache=cache, device=device)
+        faces, self.labels = _faces_of(config)
+        self._ids, self._first = faces + self.renders, len(faces)
+        self._played = len(faces) if config.faces else len(self._ids)
+
+        def encode(one: Encoder) -> Features:
+            sources = [ids for ids in (faces, self.renders) if ids]
+            return joined([cached_features(ids, one, cache=cache, device=device) for ids in sources])
+
+        self._seen, self._taught = encode(encoder), encode(teacher) if teacher else None
         self.rigs = torch.from_numpy(np.concatenate([np.load(folder / "rigs.npy") for folder in config.renders]))
-        if len(self.rigs) != len(self._rendered):
+        if len(self.rigs) != len(self.renders):
             raise InputError(f"{', '.join(map(str, config.renders))}: crops and rigs differ in number; render again.")
-        self._ids, self._half, self._seed = ids, batch // 2, seed
+        self._half, self._seed = batch // 2, seed
         self._cast = np.array([portraits.names.index(name) for name in named])
         self._share, self._everybody = config.cast_share, len(portraits.names)
         self._mirror = torch.tensor(mirrored(ARKIT))
@@ -80,15 +90,16 @@ class Expressions:
     @property
     def total(self) -> int:
         """Images of all sources."""
-        return len(self._real) + len(self._rendered)
+        return len(self._ids)
 
     def deviations(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Standard deviation of each channel, ``(52,)``: of the renders' rigs, and of the silver labels."""
-        return self.rigs.std(0).to(device), self.labels.std(0).to(device)
+        """Standard deviation of each channel, ``(52,)``: of the renders' rigs, and of the silver labels, if any."""
+        labels = self.rigs if self.labels is None else self.labels
+        return self.rigs.std(0).to(device), labels.std(0).to(device)
 
     def _index(self, step: int, part: int) -> tuple[np.random.Generator, np.ndarray, np.ndarray]:
         rng = np.random.default_rng((self._seed, 6, step, part))
-        return rng, rng.integers(len(self._real), size=self._half), rng.integers(len(self._rendered), size=self._half)
+        return rng, rng.integers(self._played, size=self._half), rng.integers(len(self.renders), size=self._half)
 
     def names(self, step: int, part: int) -> list[str]:
         """Ids of the images of a batch."""
@@ -96,25 +107,28 @@ class Expressions:
         return [self._ids[k] for k in real] + [self.renders[k] for k in rendered]
 
     def draw(self, step: int, part: int) -> Batch:
-        """A batch of R real faces and R renders.
+        """A batch of R faces and R renders.
 
         Returns:
-            ``feature`` (R, F), ``mirrored`` (R, F; of the mirror image), ``embedding`` (R, 16), ``labels`` (R, 52) and
-            ``avatars`` (R,) of real faces; ``rendered`` (R, F), ``rigs`` (R, 52) and ``players`` (R,) of renders.
+            ``feature`` (R, F), ``mirrored`` (R, F; of the mirror image), ``embedding`` (R, 16), ``avatars`` (R,) and,
+            if there are any, ``labels`` (R, 52) of faces; ``rendered`` (R, F), ``rigs`` (R, 52) and ``players`` (R,) of
+            renders; with a teacher, its features of both, ``taught`` (2R, F).
         """
         rng, real, rendered = self._index(step, part)
         side, shown = rng.integers(2, size=(2, self._half))
-        feature, embedding = (
-            torch.from_numpy(rows[real, side]).float() for rows in (self._real.feature, self._real.embedding)
-        )
-        return {
-            "feature": feature, "embedding": embedding,
-            "mirrored": torch.from_numpy(self._real.feature[real, 1 - side]).float(),
-            "labels": self._turned(self.labels[real], side),
-            "rendered": torch.from_numpy(self._rendered.feature[rendered, shown]).float(),
-            "rigs": self._turned(self.rigs[rendered], shown),
+        seen, shots = self._seen, rendered + self._first
+        batch = {
+            "feature": _rows(seen.feature, real, side), "embedding": _rows(seen.embedding, real, side),
+            "mirrored": _rows(seen.feature, real, 1 - side),
+            "rendered": _rows(seen.feature, shots, shown), "rigs": self._turned(self.rigs[rendered], shown),
             "avatars": self._players(rng), "players": self._players(rng),
         }  # fmt: skip
+        if self.labels is not None:
+            batch["labels"] = self._turned(self.labels[real], side)
+        if self._taught is not None:
+            rows, views = np.concatenate([real, shots]), np.concatenate([side, shown])
+            batch["taught"] = _rows(self._taught.feature, rows, views)
+        return batch
 
     def _turned(self, rigs: Tensor, side: np.ndarray) -> Tensor:
         return torch.where(torch.from_numpy(side == 1)[:, None], rigs[:, self._mirror], rigs)
@@ -123,3 +137,22 @@ class Expressions:
         """Avatars of half a batch."""
         cast, others = rng.choice(self._cast, self._half), rng.integers(self._everybody, size=self._half)
         return torch.from_numpy(np.where(rng.uniform(size=self._half) < self._share, cast, others).astype(np.int64))
+
+
+def _rows(values: np.ndarray, rows: np.ndarray, views: np.ndarray) -> Tensor:
+    return torch.from_numpy(values[rows, views]).float()
+
+
+def _faces_of(config: ExpressionConfig) -> tuple[list[str], Tensor | None]:
+    """Ids of faces, and their silver labels ``(N, 52)``, if there are any."""
+    if config.faces is None:
+        ids = list_images(config.images)
+        return ids[:: _stride(len(ids), config.most)], None
+    rows = read_rows(config.faces / "labels.csv")
+    rows = rows[:: _stride(len(rows), config.most)]
+    ids = [f"{config.faces / 'images.zip'}{SEPARATOR}{row['file']}" for row in rows]
+    return ids, torch.from_numpy(rigs_of(rows))
+
+
+def _stride(total: int, most: int) -> int:
+    return -(-total // most) if 0 < most < total else 1

@@ -60,6 +60,11 @@ def cached_features(ids: Sequence[str], encoder: Encoder, *, cache: Path, device
         return Features(stored["feature"], stored["embedding"])
 
 
+def joined(parts: Sequence[Features]) -> Features:
+    """Features of several lists of images, one after the other."""
+    return Features(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("feature", "embedding")))
+
+
 def _encode(ids: Sequence[str], encoder: Encoder, cache: Path, device: torch.device) -> Features:
     size = encoder.config.image_size
     pool = open_images(ids, cache=cache, size=crop_size(size))

@@ -49,7 +49,7 @@ Preset = Literal["quick", "standard", "long"]
 class Plan:
     """How much a run does."""
 
-    steps: int = 90
+    steps: int = 400
     """Of the encoder."""
     batch: int = 96
     """Images a step, over all processes."""
@@ -58,13 +58,15 @@ class Plan:
     rate: float = 2e-3
     """Peak learning rate, of the embedding: feature and decoder go far slower, lest rigs be forgotten."""
     backbone_rate: float = 0.0
-    """Factor on the backbone's; 0 leaves it as it is, which saves two thirds of the time."""
+    """Factor on the backbone's; 0 leaves all but the embedding as it is, which saves two thirds of the time."""
     validation: int = 120
     """Rendered faces of the shipped validation set."""
     reports: int = 3
     """Looks at the held-out answers on the way."""
     has_clip: bool = True
     """Animate an example clip before and after."""
+    refit: int = 600
+    """Steps of the rig decoder afterwards, if the base has a neural renderer to judge it by; 0 leaves it."""
 
     def __post_init__(self) -> None:
         if min(self.steps, self.rehearsal, self.validation, self.reports) < 1 or self.batch < 12:
@@ -111,11 +113,18 @@ class JobConfig:
     """Of the labels, by file; filled in when the run is made."""
     base_id: str = ""
     """Filled in when the run is made."""
+    has_renderer: bool = False
+    """Whether the base has a neural renderer; filled in when the run is made."""
 
     @property
     def amount(self) -> Plan:
         """The plan that counts."""
         return self.plan or PLANS[self.preset]
+
+    @property
+    def is_refitted(self) -> bool:
+        """Whether the rig decoder has a stage of its own."""
+        return self.has_renderer and self.amount.refit > 0
 
 
 @dataclass(frozen=True)
@@ -153,7 +162,7 @@ def prepare_run(folder: Path, config: JobConfig) -> Run:
     """
     check_device(config.device, config.processes)
     base = find_bundle(config.base)
-    open_bundle(base)
+    has_renderer = open_bundle(base).renderer is not None
     files = [path for path in (config.train, config.held_out) if path is not None]
     for path in files:
         if not path.is_file():
@@ -161,7 +170,8 @@ def prepare_run(folder: Path, config: JobConfig) -> Run:
     _check_room(folder, base, config.amount)
     hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     paths = {name: path.resolve() for name in _PATHS if (path := getattr(config, name))}
-    full = replace(config, base_id=bundle_id(base), base=str(base.resolve()), sha256=hashes, **paths)
+    full = replace(config, base=str(base.resolve()), sha256=hashes, **paths)
+    full = replace(full, base_id=bundle_id(base), has_renderer=has_renderer)
     with replacing(folder / CONFIG) as temporary:
         temporary.write_text(json.dumps(asdict(full), default=str, indent=1))
     write_status(folder, state="stopped", stage="", done=[])

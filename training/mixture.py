@@ -48,6 +48,8 @@ class MixtureConfig:
     listed_share: float = 1.0
     balance: float = 0.5
     """How evenly emotions are drawn: 0 as they come, 1 all alike."""
+    is_relit: bool = True
+    """Change light, sharpness and noise of the views; a frozen backbone learns nothing from that, but is disturbed."""
     cache: Path | None = None
     """Folder for decoded images; by default the one the run's folder lies in."""
 
@@ -204,7 +206,7 @@ class Mixture:
         # One-sided expressions stay comparable only if a triplet is mirrored as a whole.
         mirror = torch.cat([mirror, (torch.rand(listed // 3, generator=generator) < 0.5).repeat_interleave(3)])
         crops = torch.from_numpy(self._crops(faces, renders, sources, rows))[:, None].float().div_(255)
-        batch = {"views": random_views(crops, self._view, mirror, generator)}
+        batch = {"views": random_views(crops, self._view, mirror, generator, relight=self._config.is_relit)}
         batch |= self._labels(torch.from_numpy(faces), torch.from_numpy(renders), mirror, generator)
         kinds = [self._listed[source][1].kind[row] for source, row in zip(sources, rows, strict=True)]
         batch["by_list"] = torch.arange(real + rendered, real + rendered + listed).view(-1, 3)

@@ -1,4 +1,4 @@
-"""Faces to rehearse with and to validate on, from what ships: the built-in avatars with known rigs.
+"""Faces to rehearse with and to validate on, and portraits, from what ships: the built-in avatars, with known rigs.
 
     python -m training.rehearsal --count 240
     python -m training.rehearsal --count 24   # under a minute
@@ -10,7 +10,8 @@ every rig on four avatars; nothing is trained on them.
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -25,6 +26,7 @@ from freeavatar.paths import home
 from freeavatar.rig import ARKIT
 from training.engine import enter
 from training.render_faces import RenderConfig, render_rigs
+from training.render_portraits import PortraitConfig, render_portraits
 from training.sampling import RigSampler
 
 logger = logging.getLogger(__name__)
@@ -45,6 +47,8 @@ class RehearsalConfig:
     """To rehearse with."""
     validation: int = VALIDATION
     """To validate on."""
+    portraits: bool = False
+    """Draw the cast from the front as well, as refitting the rig decoder needs it."""
 
     def __post_init__(self) -> None:
         if min(self.count, self.validation) < REPEATS:
@@ -72,23 +76,45 @@ def render_validation(count: int = VALIDATION) -> Path:
     return folder
 
 
+def portraits_folder() -> Path:
+    """Where the cast's portraits are kept; it exists if they were rendered."""
+    return home() / "renders" / f"portraits-{_VERSION}"
+
+
+def render_cast() -> Path:
+    """The cast's neutral faces, mouths and eyes, rendered if they are missing: a folder as
+    ``training.render_portraits`` writes it, with a picture each."""
+    folder = portraits_folder()
+    if not folder.exists():
+        with _making(folder) as made:
+            render_portraits(PortraitConfig(made, each_cast=1))
+    return folder
+
+
+@contextmanager
+def _making(folder: Path) -> Iterator[Path]:
+    """A folder to write to, which becomes ``folder`` once all is there, unless somebody else was quicker."""
+    made = make_folder(folder.parent) / f".{folder.name}-{uuid4().hex[:8]}"
+    try:
+        yield made
+        if not folder.exists():
+            os.replace(made, folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
 def render_faces_of_the_cast(folder: Path, count: int, *, seed: int) -> None:
     """Render faces of the built-in avatars with known rigs into a new folder, each rig on several avatars."""
     avatars = [avatar.path for name in builtin_avatars() if (avatar := load_avatar(name)).is_arkit]
-    made = make_folder(folder.parent) / f".{folder.name}-{uuid4().hex[:8]}"
     rng = np.random.default_rng([_VERSION, seed])
     numbers = _shared_rigs(count, rng)
     sampler = RigSampler(np.zeros((1, len(ARKIT)), np.float32))
     rigs = np.stack([sampler.draw(rng) for _ in range(numbers.max() + 1)])
     turns = [avatars[k * len(avatars) // count] for k in range(count)]
-    config = RenderConfig(avatars[0].parent, made, count=count)
-    try:
+    with _making(folder) as made:
+        config = RenderConfig(avatars[0].parent, made, count=count)
         render_rigs(turns, _counted(lambda k: rigs[numbers[k]], count, folder.name), config, rng)
         np.save(made / "expressions.npy", numbers)
-        if not folder.exists():  # somebody else may have rendered them meanwhile
-            os.replace(made, folder)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
 
 
 def _shared_rigs(count: int, rng: np.random.Generator) -> np.ndarray:
@@ -108,8 +134,9 @@ def _counted(rig_of: Callable[[int], np.ndarray], count: int, name: str) -> Call
 
 
 def main(config: RehearsalConfig) -> None:
-    """Render both sets and say where they are."""
-    for folder in (render_rehearsal(config.count), render_validation(config.validation)):
+    """Render what is missing and say where it is."""
+    folders = [render_rehearsal(config.count), render_validation(config.validation)]
+    for folder in [*folders, render_cast()] if config.portraits else folders:
         logger.info("%s", folder)
 
 

@@ -26,12 +26,14 @@ from freeavatar.models.library import add_bundle
 from training.engine import MARK
 from training.jobs import LOG, STOP, JobConfig, read_run, read_status, write_status
 from training.launching import ROOT, started_at
-from training.rehearsal import rehearsal_folder
+from training.rehearsal import portraits_folder, rehearsal_folder
 
 logger = logging.getLogger(__name__)
 
 EXAMPLE = ROOT / "examples" / "actor.mp4"
 """The clip that is animated before and after."""
+REFIT = ROOT / "training" / "configs_refit.yaml"
+"""How the rig decoder is refitted."""
 _PAUSE, _BEAT = 0.5, 10.0
 """Seconds between two looks at a stage, and between two signs of life."""
 
@@ -48,12 +50,14 @@ class Step:
 
 def steps_of(folder: Path, config: JobConfig) -> list[Step]:
     """The stages of a run, in order: whoever adds one that makes weights adds its line here."""
-    weights = folder / "encoder" / "weights"
-    return [
+    steps = [
         Step("rehearsal", "Rendering faces to rehearse with", _rehearse(config)),
         Step("encoder", "Training on the labels", _train(folder, config)),
-        Step("compare", "Comparing before and after", _compare(folder, config, weights)),
     ]
+    if config.is_refitted:
+        steps.append(Step("decoder", "Refitting the rig decoder", _refit(folder, config)))
+    weights = folder / steps[-1].name / "weights"
+    return [*steps, Step("compare", "Comparing before and after", _compare(folder, config, weights))]
 
 
 def weights_of(folder: Path) -> Path:
@@ -64,33 +68,48 @@ def weights_of(folder: Path) -> Path:
 def _rehearse(config: JobConfig) -> list[str]:
     plan = config.amount
     counts = ["--count", str(plan.rehearsal), "--validation", str(plan.validation)]
-    return [sys.executable, "-m", "training.rehearsal", *counts]
+    portraits = ["--portraits"] if config.is_refitted else []
+    return [sys.executable, "-m", "training.rehearsal", *counts, *portraits]
 
 
 def _train(folder: Path, config: JobConfig) -> list[str]:
     plan, base = config.amount, Path(config.base)
     settings = json.loads((base / "config.json").read_text())
+    slow = 0.01 if plan.backbone_rate else 0.0
     options: dict[str, Any] = {
         "out": folder / "encoder", "start": base, "teacher": base, "device": config.device.partition(":")[0],
         "triplets": config.train, "triplet-images": config.images, "renders": rehearsal_folder(plan.rehearsal),
         "steps": plan.steps, "batch": plan.batch // config.processes, "parts": config.processes, "rate": plan.rate,
         "log-every": max(1, plan.steps // 100), "report-every": max(1, plan.steps // plan.reports),
-        "save-minutes": 1, "backbone-rate": plan.backbone_rate, "feature-rate": 0.01, "decoder-rate": 0.01,
-        "listed-share": 3,
-        "distillation": 2, "embedding-share": 0,
+        "save-minutes": 1, "backbone-rate": plan.backbone_rate, "listed-share": 3,
+        "feature-rate": slow, "decoder-rate": slow, "distillation": 2, "embedding-share": 0.5,
         **{name.replace("_", "-"): value for name, value in settings["encoder"].items()},
     }  # fmt: skip
     if config.held_out is not None:
         options["held-out"] = config.held_out
     if config.original is not None:
         options["faces"] = config.original
-    command = ["training.train", "--is-norm-frozen"]
+    command = ["training.train", "--is-norm-frozen", *([] if plan.backbone_rate else ["--no-is-relit"])]
     command += [text for name, value in options.items() for text in (f"--{name}", str(value))]
     if config.processes == 1:
         return [sys.executable, "-m", *command]
     # Behind the dashes torchrun leaves options alone; it would take --start for one of its own.
     torchrun = ["torch.distributed.run", "--standalone", f"--nproc_per_node={config.processes}", "-m", "--"]
     return [sys.executable, "-m", *torchrun, *command]
+
+
+def _refit(folder: Path, config: JobConfig) -> list[str]:
+    """One process: the features of all images are encoded once, which is most of the work."""
+    plan = config.amount
+    faces = ("data.faces", config.original) if config.original else ("data.images", config.images)
+    options = {
+        "pretrained": folder / "encoder" / "weights", "teacher": config.base, "portraits": portraits_folder(),
+        "data.renders": rehearsal_folder(plan.rehearsal), faces[0]: faces[1],
+        "engine.out": folder / "decoder", "engine.steps": plan.refit, "engine.log-every": max(1, plan.refit // 30),
+        "engine.device": config.device.partition(":")[0],
+    }  # fmt: skip
+    told = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+    return [sys.executable, "-m", "training.train_emb2rig_multichar", str(REFIT), *told]
 
 
 def _compare(folder: Path, config: JobConfig, weights: Path) -> list[str]:

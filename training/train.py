@@ -146,10 +146,12 @@ class Trainee(nn.Module):
             (self.decoder, rates.decoder_rate),
         ]
 
-    def forward(self, views: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Features ``(B, F)``, embeddings ``(B, 16)``, and unbounded rigs ``(count, 52)`` of the first views."""
-        feature, embedding = (values.float() for values in self.encoder(views))
-        return feature, embedding, self.decoder.unbounded(feature[:count]).float()
+    def forward(self, views: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Features ``(B, F)``, embeddings ``(B, 16)``, unbounded rigs ``(count, 52)`` of the first views, and what the
+        backbone gave."""
+        pooled = self.encoder.pool(views)
+        feature, embedding = (values.float() for values in self.encoder.tell(pooled))
+        return feature, embedding, self.decoder.unbounded(feature[:count]).float(), pooled
 
     def train(self, mode: bool = True) -> "Trainee":
         """Set training mode, but for batch normalisation if its statistics are frozen."""
@@ -186,6 +188,8 @@ class Objective:
 
     def __init__(self, mixture: Mixture, config: TrainConfig, device: torch.device, teacher: Bundle | None) -> None:
         self._weights, self._teacher = config.losses, teacher
+        is_frozen = config.rates.backbone_rate == 0 and config.is_norm_frozen
+        self._is_shared = is_frozen and config.start == config.teacher
         self._real, self._rendered, _ = mixture.counts
         self._rendered_std = mixture.rendered_std.clamp_min(0.08).to(device)
         self._silver_std = mixture.silver_std.to(device)
@@ -197,7 +201,7 @@ class Objective:
     def __call__(self, model: Any, batch: Batch) -> dict[str, Tensor]:
         """Weighted losses of a batch of :class:`Mixture`."""
         views = batch["views"].contiguous(memory_format=torch.channels_last)
-        feature, embedding, rigs = model(views, len(batch["rigs"]))
+        feature, embedding, rigs, pooled = model(views, len(batch["rigs"]))
         found = {
             "emotion_triplets": triplet_loss(embedding, batch["by_emotion"], MARGINS[2]),
             "rig_triplets": triplet_loss(embedding, batch["by_rig"], MARGINS[1]),
@@ -208,7 +212,7 @@ class Objective:
             found["emotion"] = emotion_loss(model.emotion(feature[: self._real]).float(), batch["emotions"])
         if self._teacher is not None:
             found["distillation"] = distillation_loss(
-                model.imitate(feature).float(), embedding, self._taught(views),
+                model.imitate(feature).float(), embedding, self._taught(views, pooled if self._is_shared else None),
                 embedding_share=self._weights.embedding_share,
             )  # fmt: skip
         weights = {name: getattr(self._weights, name) for name in found if name not in self._absent}
@@ -223,15 +227,15 @@ class Objective:
             losses["silver"] = model.silver(found[:real], true[:real], self._silver_std)
         return losses
 
-    def _taught(self, views: Tensor) -> tuple[Tensor, Tensor]:
-        """The teacher's feature and embedding of the same views."""
+    def _taught(self, views: Tensor, pooled: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The teacher's feature and embedding of the same views; of what a backbone that both share made of them."""
         assert self._teacher is not None
         encoder = self._teacher.encoder
         size = encoder.config.image_size
         if size != views.shape[-1]:
             views = interpolate(views, (size, size), mode="bilinear", antialias=True)
         with torch.no_grad():
-            feature, embedding = encoder(views)
+            feature, embedding = encoder.tell(encoder.pool(views) if pooled is None else pooled)
         return feature.float(), embedding.float()
 
 

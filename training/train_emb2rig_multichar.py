@@ -9,7 +9,9 @@ The decoder sees an expression's feature and the identity code of the avatar tha
 are known (``rig``, ``image``); a real face is played by an avatar, drawn by the neural renderer, and looked at by the
 encoder: what that sees should be what it saw in the face (``perceptual``, ``feature``). Encoder and renderer never
 move; the gradient goes through both. Silver labels of real faces may help (``silver``). The features of all images are
-encoded once. ``OUT/weights`` is a whole bundle. Checkpoints and several processes: ``training/engine.py``.
+encoded once. Without labelled faces, as after a fine-tune (``configs_refit.yaml``), pictures without labels and the
+renders are played, and ``distillation`` keeps the rigs to those of the bundle before. ``OUT/weights`` is a whole
+bundle. Checkpoints and several processes: ``training/engine.py``.
 """
 
 import sys
@@ -57,6 +59,8 @@ class AnimatorConfig:
     mode: Literal["train", "test"] = "train"
     pretrained: Path | None = None
     """Bundle to begin with; default the one that ships."""
+    teacher: Path | None = None
+    """Bundle whose rigs to keep to, by its own encoder and decoder; None keeps to nobody's."""
     neural_renderer: Path | None = None
     """Run of training.train_rig2img, or a bundle; default that of ``pretrained``."""
     renderer: Renderers = "neural"
@@ -73,6 +77,10 @@ class AnimatorConfig:
     def __post_init__(self) -> None:
         if self.renderer == "mesh" and self.data.cast_share < 1:
             raise ValueError("the mesh draws avatars that have a name of their own alone: set data.cast_share to 1")
+        if self.losses.silver and self.data.faces is None:
+            raise ValueError("only labelled faces have silver labels: give data.faces, or set losses.silver to 0")
+        if self.losses.distillation and self.teacher is None:
+            raise ValueError("there are nobody's rigs to keep to: give teacher, or set losses.distillation to 0")
 
 
 def read_config(path: Path) -> AnimatorConfig:
@@ -135,13 +143,14 @@ def train(config: AnimatorConfig, **more: Any) -> Path:
     torch.manual_seed(engine.seed)
     device, portraits = device_of(engine), read_portraits(config.portraits)
     bundle = load_bundle(config.pretrained or DEFAULT_WEIGHTS, device=device)
+    teacher = load_bundle(config.teacher, device=device) if config.teacher and config.losses.distillation else None
     renderer, drawn = load_renderer(config.neural_renderer or config.pretrained or DEFAULT_WEIGHTS, device=device)
     named = config.data.avatars or tuple(name for name in portraits.names if name in builtin_avatars())
     judge = make_judge(config.renderer, bundle.encoder, renderer, portraits, device)
     codes = judge.appearance.code
     expressions = Expressions(
         config.data, bundle.encoder, portraits, batch=engine.batch, cache=config.cache or engine.out.parent,
-        seed=engine.seed, device=device, named=named,
+        seed=engine.seed, device=device, named=named, teacher=teacher.encoder if teacher else None,
     )  # fmt: skip
     decoder = bundle.decoder
     if config.is_fresh:
@@ -154,12 +163,15 @@ def train(config: AnimatorConfig, **more: Any) -> Path:
         name: torch.from_numpy(load_avatar(name).drive).to(device)
         for name in named if not student.identities[name].is_arkit
     }  # fmt: skip
-    objective = AnimatorObjective(judge, config.losses, expressions.deviations(device), declared, config.perceived)
+    objective = AnimatorObjective(
+        judge, config.losses, expressions.deviations(device), declared, config.perceived,
+        teacher.decoder if teacher else None,
+    )  # fmt: skip
 
     def export(model: Any, info: dict[str, Any]) -> None:
-        identities = dict(model.identities.items())
+        identities = {**bundle.identities, **model.identities}
         with torch.no_grad():
-            for name, identity in identities.items():
+            for name, identity in model.identities.items():
                 identity.code.copy_(model.codes[portraits.names.index(name)])
         told = {**bundle.info, "animator": info}
         save_bundle(engine.out / "weights", Bundle(bundle.encoder, model.decoder, told, renderer, identities))

@@ -71,9 +71,16 @@ class Encoder(nn.Module):
         Returns:
             Pooled features ``(B, feature_size)`` and unit-length expression embeddings ``(B, 16)``.
         """
+        return self.tell(self.pool(crops))
+
+    def pool(self, crops: Tensor) -> Tensor:
+        """What the backbone gives, ``(B, backbone.num_features)``, of crops as above."""
         if crops.shape[1] == 3:
             crops = to_luma(crops)
-        pooled = self.backbone(backbone_input(crops))
+        return self.backbone(backbone_input(crops))
+
+    def tell(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+        """Features and embeddings, as above, of what :meth:`pool` gives."""
         feature = self.project(pooled)
         return feature, normalize(self.embed(nn.functional.gelu(feature)), dim=1)
 

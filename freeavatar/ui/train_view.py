@@ -9,7 +9,9 @@ from freeavatar.models.library import list_bundles
 from training.jobs import LOG, Run
 from training.metrics import read_metrics
 
-_STEPS = {"rehearsal": "Rehearsal faces", "encoder": "Training", "compare": "Comparison"}
+_STEPS = {
+    "rehearsal": "Rehearsal faces", "encoder": "Training", "decoder": "Rig decoder", "compare": "Comparison",
+}  # fmt: skip
 _WORDS = {
     "starting": "Starting", "running": "Running", "stopped": "Stopped", "failed": "Failed", "finished": "Finished",
 }  # fmt: skip
@@ -45,6 +47,7 @@ def _head(run: Run, lines: list[dict[str, float]]) -> str:
     steps = "".join(
         f'<li class="{"done" if name in done else "now" if status.get("stage") == name else ""}">{title}</li>'
         for name, title in _STEPS.items()
+        if name != "decoder" or run.config.is_refitted
     )
     title = html.escape(run.config.title or run.id)
     share = _share(run, lines)
@@ -56,10 +59,18 @@ def _head(run: Run, lines: list[dict[str, float]]) -> str:
 
 
 def _share(run: Run, lines: list[dict[str, float]]) -> float:
-    done, steps = run.status.get("done", []), run.config.amount.steps
-    if "encoder" in done:
+    done, plan = run.status.get("done", []), run.config.amount
+    if "decoder" in done or ("encoder" in done and not run.config.is_refitted):
         return 0.9
-    return 0.1 * ("rehearsal" in done) + 0.8 * (lines[-1]["step"] / steps if lines else 0)
+    if "encoder" in done:
+        return 0.8 + 0.1 * (_refitted(run) / plan.refit)
+    return 0.1 * ("rehearsal" in done) + 0.7 * (lines[-1]["step"] / plan.steps if lines else 0)
+
+
+def _refitted(run: Run) -> float:
+    """Steps of the rig decoder that are done."""
+    lines = read_metrics(run.folder / "decoder")
+    return lines[-1]["step"] if lines else 0
 
 
 def _progress_words(run: Run, lines: list[dict[str, float]]) -> str:
@@ -73,6 +84,8 @@ def _progress_words(run: Run, lines: list[dict[str, float]]) -> str:
     words = run.status.get("title", "")
     if run.status.get("stage") == "encoder" and lines:
         words += ": " + _pace(run, lines)
+    if run.status.get("stage") == "decoder":
+        words += f": step {_refitted(run):.0f} of {run.config.amount.refit}"
     return words
 
 
