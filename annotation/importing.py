@@ -25,7 +25,7 @@ from freeavatar.errors import FreeAvatarError, InputError
 from freeavatar.faces import CROP_SIZE, align_matrix, crop_face, detect_faces, refine_face
 from freeavatar.pipeline.sources import read_image
 
-_NEAR = 0.02
+_NEAR = 0.08
 """Embeddings closer than this may be the same picture, encoded again."""
 _SAME_LEVELS = 10
 """... and are, if no cell of a 32 x 32 miniature differs by more grey levels."""
