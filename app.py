@@ -38,7 +38,7 @@ def build(tabs: Sequence[str] = TABS, *, labels: Path | None = None) -> gr.Block
         "label": (word("tab.label"), lambda: label.build(labels)),
         "explore": (word("tab.explore"), lambda: explore.build(labels, may_ask="admin" in tabs)),
         "train": (word("tab.train"), lambda: train.build(labels)),
-        "admin": (word("tab.admin"), lambda: admin.build(labels)),
+        "admin": (word("tab.admin"), lambda: admin.build(labels, opened=demo.load if len(tabs) == 1 else tab.select)),
     }
     if {"animate", "explore"} & set(tabs):
         gr.set_static_paths([plotly_script()])
@@ -50,7 +50,7 @@ def build(tabs: Sequence[str] = TABS, *, labels: Path | None = None) -> gr.Block
         gr.Markdown(word("app.lead"), elem_id="lead")
         for name in tabs:
             title, make = makers[name]
-            with gr.Tab(title):
+            with gr.Tab(title) as tab:
                 make()
     return demo
 

@@ -394,7 +394,7 @@ def test_the_owner_signs_in_sees_the_study_and_excludes(labels, browser, monkeyp
 def test_the_admin_view_needs_its_state(labels, monkeypatch):
     monkeypatch.setenv(admin.PASSWORD, "open sesame")
     with gr.Blocks() as demo:
-        admin.build(labels.path)
+        admin.build(labels.path, opened=demo.load)
     view = next(fn.fn for fn in demo.fns.values() if fn.fn.__name__ == "view")
     with pytest.raises(gr.Error, match="password first"):
         view(False)
@@ -454,3 +454,15 @@ def test_enter_on_a_button_presses_it_and_sends_no_grid(server, phone, labels):
     phone.wait_for_selector(".lab-say:has-text('taken back')")
     sql = "select action from answers where annotator_id = 'link:enter' order by id"
     assert [row["action"] for row in labels.rows(sql)] == ["cant_tell", "undo"]
+
+
+@pytest.mark.parametrize("tabs", [["label", "admin"], ["admin"]])
+def test_on_this_machine_the_owner_sees_the_study_at_once(labels, browser, monkeypatch, tabs):
+    monkeypatch.delenv(admin.PASSWORD, raising=False)
+    with serving(labels, tabs) as url:
+        page = browser.new_page()
+        page.goto(url)
+        if len(tabs) > 1:
+            page.get_by_role("tab", name="Label admin").click()
+        page.wait_for_selector(".adm-tile:has-text('alpha')")
+        page.close()

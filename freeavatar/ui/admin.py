@@ -135,11 +135,12 @@ def _names(store: Store) -> list[str]:
     return [row["id"] for row in store.rows("select id from annotators where source != 'import' order by id")]
 
 
-def build(path: Path | None = None) -> None:
+def build(path: Path | None = None, *, opened: Any) -> None:
     """Lay the tab out inside the current ``gr.Blocks``.
 
     Args:
         path: the database; default the app's own.
+        opened: event at which the figures are shown, unless they wait for a password.
     """
     store = Store(path or default_path())
     password = password_set()
@@ -181,6 +182,6 @@ def build(path: Path | None = None) -> None:
             back = gr.Button("Take back in", elem_id="admin-include")
     hidden: Any = {"api_visibility": "private", "show_progress": "hidden"}
     gr.on([enter.click, typed.submit], sign_in, typed, [is_in, door, room, page, who], **hidden)
-    refresh.click(view, is_in, [page, who], **hidden)
+    gr.on([refresh.click] if password else [opened, refresh.click], view, is_in, [page, who], **hidden)
     out.click(exclude, [is_in, who, why], [page, who], **hidden)
     back.click(include, [is_in, who, why], [page, who], **hidden)
