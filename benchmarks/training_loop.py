@@ -1,7 +1,7 @@
 """Speed of the training loop, beside the model alone and beside the plainest loop.
 
     OMP_NUM_THREADS=1 python -m benchmarks.training_loop --faces FACES --renders DIR --steps 1 --out /tmp/loop
-    python -m benchmarks.training_loop --renders DIR --steps 1 --out /tmp/loop --batch 8 --rounds 1 --measured 3  # under a minute
+    python -m benchmarks.training_loop --renders DIR --steps 1 --out /tmp/loop --batch 8 --rounds 1 --measured 3
 
 Takes the settings of ``training.train``. *Model*: forward, losses, backward and optimizer on one batch that
 lies ready. *Loop*: ``training.engine`` as a run has it. *Plain*: float32, every image decoded by PIL and
