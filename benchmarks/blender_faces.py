@@ -70,7 +70,6 @@ def draw_rigs(config: FacesConfig, rng: np.random.Generator) -> np.ndarray:
 def plan_pictures(config: FacesConfig) -> tuple[np.ndarray, list[dict]]:
     """Rigs, and for each picture the file, the weights of all its targets, camera, lamps and skin."""
     from freeavatar.avatars.glb import read_glb
-    from freeavatar.rig import ARKIT
 
     rng = np.random.default_rng(config.seed)
     files = sorted(config.avatars.glob("*.glb"))
@@ -88,7 +87,6 @@ def plan_pictures(config: FacesConfig) -> tuple[np.ndarray, list[dict]]:
             "lamps": [[*rng.uniform([-1.4, -0.3, 0.3], [1.4, 1.3, 1.5]), *(rng.uniform(2, 14) * rng.uniform(0.7, 1, 3))]
                       for _ in range(rng.integers(1, 4))],
         })  # fmt: skip
-    assert rigs.shape[1] == len(ARKIT)
     return rigs, plan
 
 
@@ -131,7 +129,7 @@ def draw(plan_file: str) -> None:
         bpy.ops.render.render(write_still=True)
 
 
-def _face(bpy):  # type: ignore[no-untyped-def]
+def _face(bpy):
     """Middle of the face, and its height, in Blender's axes."""
     from mathutils import Vector
 
@@ -143,7 +141,7 @@ def _face(bpy):  # type: ignore[no-untyped-def]
     return Vector((0, sum(p.y for p in points) / len(points), top - 0.52 * height)), height
 
 
-def _prepare(bpy, told):  # type: ignore[no-untyped-def]
+def _prepare(bpy, told):
     scene = bpy.context.scene
     scene.render.engine, scene.cycles.samples = "CYCLES", told["samples"]
     scene.cycles.use_denoising, scene.cycles.max_bounces = True, 2
@@ -166,7 +164,7 @@ def _prepare(bpy, told):  # type: ignore[no-untyped-def]
         material.node_tree.links.new(mix.outputs["Result"], shader.inputs["Base Color"])
 
 
-def _dress(bpy, picture):  # type: ignore[no-untyped-def]
+def _dress(bpy, picture):
     bpy.context.scene.world.color = picture["world"]
     for material in bpy.data.materials:
         if "tint" in material.node_tree.nodes:
