@@ -138,6 +138,9 @@ def test_the_page_speaks_chinese_and_is_live(browser, server):
     page.get_by_role("button", name="打开摄像头").click()
     page.wait_for_selector(".fa-live-say:text('画面中没有人脸')", timeout=90_000)
     assert page.locator("#live img").first.evaluate("image => image.naturalWidth") == 384
+    page.locator("#live video").evaluate("video => video.pause()")  # a camera that gives no more frames
+    page.wait_for_timeout(1000)
     page.get_by_role("button", name="停止").click()
     page.wait_for_selector(".fa-live:not(.fa-live-on)")
+    assert page.get_by_role("button", name="打开摄像头").is_enabled()
     context.close()

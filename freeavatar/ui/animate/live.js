@@ -74,14 +74,15 @@ function grab() {
 
 const painted = () => new Promise((done) => requestAnimationFrame((now) => setTimeout(() => done(now))));
 
-async function run() {
+async function run(stream) {
   const seen = [];
   let isFound = true;
-  while (state.stream && element.isConnected && root.offsetParent) {
+  while (state.stream === stream && element.isConnected && root.offsetParent) {
     const captured = await nextFrame();
-    if (!state.stream) break;
+    if (state.stream !== stream) return;
     const { avatar, smoothing, gain, head } = state;
     const reply = await call("step", { jpeg: grab(), time: performance.now() / 1000, avatar, smoothing, gain, head });
+    if (state.stream !== stream) return;
     picture.src = reply.picture;
     await picture.decode().catch(() => {});
     seen.push([await painted(), performance.now() - captured]);
@@ -117,18 +118,19 @@ async function openCamera() {
 async function begin() {
   start.disabled = true;
   say(words.starting);
+  let stream = null;
   try {
-    state.stream = await openCamera();
-    video.srcObject = state.stream;
+    stream = state.stream = await openCamera();
+    video.srcObject = stream;
     await video.play();
     state.key = (await call("start", { avatar: state.avatar })).key;
     root.classList.add("fa-live-on");
     [start.textContent, start.disabled, calibrate.disabled] = [words.stop, false, false];
     say(words.running);
-    await run();
-    end(words.hint);
+    await run(stream);
+    if (state.stream === stream) end(words.hint);
   } catch (error) {
-    end(error.message, true);
+    if (state.stream === stream) end(error.message, true);
   }
 }
 
@@ -142,15 +144,7 @@ function end(text, isTrouble = false) {
   say(text, isTrouble);
 }
 
-start.onclick = () => (state.stream ? (state.stream = endLater(state.stream)) : begin());
-
-// Stops the camera at once; the loop notices, and closes the session.
-function endLater(stream) {
-  for (const track of stream.getTracks()) track.stop();
-  video.srcObject = null;
-  return null;
-}
-
+start.onclick = () => (state.stream ? end(words.hint) : begin());
 calibrate.onclick = () => call("calibrate", {}).then(() => say(words.calibrated), (error) => say(error.message, true));
 root.querySelectorAll("[data-set]").forEach((input) => {
   input.oninput = () => { state[input.dataset.set] = input.type === "checkbox" ? input.checked : Number(input.value); };
