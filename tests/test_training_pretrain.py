@@ -170,7 +170,7 @@ def test_public_checkpoints_are_resampled_and_lose_their_decoder(tmp_path):
     backbone = make_backbone(ENCODER)
     load_backbone(backbone, tmp_path / "mae.pth")
     torch.testing.assert_close(backbone.blocks[0].mlp.fc1.weight, public["blocks.0.mlp.fc1.weight"])
-    assert backbone(torch.rand(1, 3, 32, 32)).shape == (1, 192)
+    assert backbone(torch.rand(1, 3, 32, 32)).shape == (1, 17, 192)
 
 
 def test_weights_of_another_architecture_are_refused_in_words(tmp_path):

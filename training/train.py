@@ -140,9 +140,12 @@ class Trainee(nn.Module):
 
     def parts(self, rates: PartRates) -> list[tuple[nn.Module, float]]:
         """The parts whose learning rate has a factor, with it; all others have 1."""
+        encoder = self.encoder
+        pooling = [(encoder.reduce, rates.backbone_rate)] if encoder.reduce is not None else []
         return [
-            (self.encoder.backbone, rates.backbone_rate),
-            (self.encoder.project, rates.feature_rate),
+            (encoder.backbone, rates.backbone_rate),
+            *pooling,
+            (encoder.project, rates.feature_rate),
             (self.decoder, rates.decoder_rate),
         ]
 

@@ -12,6 +12,8 @@ Backbone = Literal["tf_efficientnet_lite0", "vit_tiny_patch16_224", "vit_base_pa
 
 EMBEDDING_SIZE = 16
 """Dimensions of the expression embedding (Vemulapalli and Agarwala 2019; the paper keeps them)."""
+TOKEN_SIZE = 32
+"""Numbers that each of a ViT's tokens is reduced to."""
 VIEW = (12, 20, 132, 140)
 """What the encoder sees of a 144 x 144 loose crop: left, top, right, bottom in crop pixels."""
 
@@ -42,24 +44,28 @@ class EncoderConfig:
 
 
 def make_backbone(config: EncoderConfig) -> Any:
-    """An untrained timm model without classifier. A ViT keeps the parameter names of the public checkpoints
-    (class token, final ``norm``), and pools the mean of its patches, which knows where on the face they are."""
+    """An untrained timm model without classifier. A ViT gives its tokens, and keeps the parameter names of the
+    public checkpoints (class token, final ``norm``)."""
     more: dict[str, Any] = {}
     if config.is_vit:
-        more = {
-            "img_size": config.image_size, "patch_size": config.patch_size, "global_pool": "avg", "fc_norm": False,
-        }  # fmt: skip
+        more = {"img_size": config.image_size, "patch_size": config.patch_size, "global_pool": ""}
     return timm.create_model(config.backbone, pretrained=False, num_classes=0, **more)
 
 
 class Encoder(nn.Module):
-    """A timm backbone on luma, a linear map to the feature, and one more to the embedding."""
+    """A timm backbone on luma, a linear map to the feature, and one more to the embedding.
+
+    A ViT's patches are each reduced by one linear map and laid side by side, for in an aligned crop the place of a
+    patch is a part of the face. Their mean would have to carry the place along, and learns an order slower.
+    """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
         self.backbone = make_backbone(config)
-        self.project = nn.Linear(self.backbone.num_features, config.feature_size)
+        self.reduce = nn.Linear(self.backbone.num_features, TOKEN_SIZE) if config.is_vit else None
+        pooled = TOKEN_SIZE * self.backbone.patch_embed.num_patches if config.is_vit else self.backbone.num_features
+        self.project = nn.Linear(pooled, config.feature_size)
         self.embed = nn.Linear(config.feature_size, EMBEDDING_SIZE)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
@@ -74,10 +80,13 @@ class Encoder(nn.Module):
         return self.tell(self.pool(crops))
 
     def pool(self, crops: Tensor) -> Tensor:
-        """What the backbone gives, ``(B, backbone.num_features)``, of crops as above."""
+        """What the backbone gives, ``(B, P)``, of crops as above: means over a CNN's map, or a ViT's patches."""
         if crops.shape[1] == 3:
             crops = to_luma(crops)
-        return self.backbone(backbone_input(crops))
+        found: Tensor = self.backbone(backbone_input(crops))
+        if self.reduce is not None:
+            found = self.reduce(found[:, self.backbone.num_prefix_tokens :]).flatten(1)
+        return found
 
     def tell(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """Features and embeddings, as above, of what :meth:`pool` gives."""

@@ -4,6 +4,7 @@ import html
 import re
 import secrets
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import gradio as gr
 
 from freeavatar.avatars import DEFAULT_AVATAR, Avatar, add_avatar, available_avatars, portrait_of
 from freeavatar.errors import FreeAvatarError
+from freeavatar.pipeline.sources import read_image
 from freeavatar.render.preview import write_portrait
+from freeavatar.ui.pictures import data_url
 from freeavatar.ui.words import language_of, say, word
 
 _OWN = re.compile(r"(.+)-[0-9a-f]{12}")
@@ -45,8 +48,24 @@ def _draw(avatar: Avatar, folder: Path) -> None:
     write_portrait(avatar, folder / f"{avatar.name}.png")
 
 
-def _portraits(own: list[str]) -> list[tuple[str, str]]:
-    return [(str(path), label_of(name)) for name in visible_avatars(own) if (path := portrait_of(name))]
+def portrait_url(name: str) -> str:
+    """An avatar's portrait as a small data URL; empty if it has none."""
+    path = portrait_of(name)
+    return _small(path, path.stat().st_mtime_ns) if path else ""
+
+
+@lru_cache(maxsize=256)
+def _small(path: Path, _modified: int) -> str:
+    return data_url(read_image(path), height=120)
+
+
+def _pictures(own: list[str]) -> str:
+    """A style sheet that lays its portrait over each box."""
+    rules = (
+        f'#avatars label:has([title="{name}"])::before {{ background-image: url({portrait_url(name)}) !important }}'
+        for name in visible_avatars(own)
+    )
+    return f"<style>{' '.join(rules)}</style>"
 
 
 def choices_of(own: list[str]) -> list[tuple[str, str]]:
@@ -72,10 +91,7 @@ class Cast:
 def build_cast() -> Cast:
     """Lay the gallery out."""
     own = gr.BrowserState([], storage_key="freeavatar.avatars", secret="freeavatar")
-    portraits = gr.Gallery(
-        _portraits([]), label=word("avatars.portraits"), show_label=False, columns=5, height="auto",
-        object_fit="cover", allow_preview=False, interactive=False, buttons=[], elem_id="portraits",
-    )  # fmt: skip
+    pictures = gr.HTML(_pictures([]), elem_id="portraits")
     chosen = gr.CheckboxGroup(
         choices_of([]), value=[DEFAULT_AVATAR], label=word("avatars"), info=word("avatars.info"), elem_id="avatars"
     )
@@ -83,20 +99,12 @@ def build_cast() -> Cast:
         file = gr.File(label=word("avatars.own.file"), file_types=[".glb", ".vrm"], height=120, elem_id="own-file")
         report = gr.HTML("", elem_id="own-report")
     quiet: Any = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-    portraits.select(_toggle, [chosen, own], [chosen, portraits], **quiet)
     file.upload(
-        _add, [file, chosen, own], [report, chosen, portraits, own, file],
+        _add, [file, chosen, own], [report, chosen, pictures, own, file],
         concurrency_id="small", concurrency_limit=2, api_visibility="private", show_progress_on=report,
     )  # fmt: skip
-    gr.on([own.change], _refresh, [own, chosen], [chosen, portraits], **quiet)
+    gr.on([own.change], _refresh, [own, chosen], [chosen, pictures], **quiet)
     return Cast(chosen, own)
-
-
-def _toggle(chosen: list[str], own: list[str], event: gr.SelectData) -> tuple[list[str], Any]:
-    """Choose the avatar whose portrait was clicked, or leave it out if it was chosen."""
-    name = [name for name in visible_avatars(own) if portrait_of(name)][event.index]
-    others = [avatar for avatar in chosen if avatar != name]
-    return (others if name in chosen else [*chosen, name]), gr.Gallery(selected_index=None)
 
 
 def _add(path: str, chosen: list[str], own: list[str], request: gr.Request) -> tuple[Any, ...]:
@@ -107,10 +115,10 @@ def _add(path: str, chosen: list[str], own: list[str], request: gr.Request) -> t
         raise gr.Error(str(error), title=say(language, "avatars.refused"), duration=None) from error
     own = [*own, name]
     boxes = gr.CheckboxGroup(choices=choices_of(own), value=[*chosen, name])
-    return _report(name, findings, language), boxes, gr.Gallery(value=_portraits(own)), own, None
+    return _report(name, findings, language), boxes, _pictures(own), own, None
 
 
-def _refresh(own: list[str], chosen: list[str]) -> tuple[Any, Any]:
+def _refresh(own: list[str], chosen: list[str]) -> tuple[Any, str]:
     """Show what is there now; an avatar of a run that was opened by its link counts as the visitor's."""
     own = [*own, *chosen]
-    return gr.CheckboxGroup(choices=choices_of(own)), gr.Gallery(value=_portraits(own))
+    return gr.CheckboxGroup(choices=choices_of(own)), _pictures(own)

@@ -9,12 +9,11 @@ from typing import Any, cast
 
 import gradio as gr
 
-from freeavatar.avatars import DEFAULT_AVATAR, available_avatars, load_avatar, portrait_of
+from freeavatar.avatars import DEFAULT_AVATAR, available_avatars, load_avatar
 from freeavatar.errors import InputError
 from freeavatar.pipeline import shared_bundle
 from freeavatar.pipeline.live import Live, LiveOptions
-from freeavatar.pipeline.sources import read_image
-from freeavatar.ui.animate.avatars import label_of, visible_avatars
+from freeavatar.ui.animate.avatars import label_of, portrait_url, visible_avatars
 from freeavatar.ui.pictures import data_url, image_of
 from freeavatar.ui.replies import explained
 from freeavatar.ui.scripts import script
@@ -61,7 +60,7 @@ class LiveDesk:
     def cast(self, request: dict[str, Any]) -> dict[str, Any]:
         """Whom a visitor can drive: ``own`` in; ``avatars`` out, each with ``name``, ``label`` and ``portrait``."""
         names = visible_avatars([str(name) for name in request.get("own") or []])
-        return {"avatars": [{"name": name, "label": label_of(name), "portrait": _portrait(name)} for name in names]}
+        return {"avatars": [{"name": name, "label": label_of(name), "portrait": portrait_url(name)} for name in names]}
 
     def stop(self, request: dict[str, Any]) -> dict[str, Any]:
         """Close a session."""
@@ -104,13 +103,6 @@ class LiveDesk:
 def _known(name: Any) -> str:
     names = available_avatars()
     return name if name in names else DEFAULT_AVATAR
-
-
-def _portrait(name: str) -> str:
-    path = portrait_of(name)
-    if path is None:
-        return ""
-    return data_url(read_image(path), height=120)
 
 
 def build(own: gr.BrowserState) -> None:
