@@ -8,6 +8,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning OpenMP threads starve the rasteriser's
 
 import argparse
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -78,6 +79,8 @@ def main() -> None:
     try:
         if not tabs:
             raise FreeAvatarError(f"off this machine the tabs train and admin need a password: set {admin.PASSWORD}.")
+        if "animate" in tabs:
+            threading.Thread(target=animate.warm_up).start()
         launch(
             build(tabs, labels=args.labels), tabs=tabs,
             server_name=args.host, server_port=args.port, inbrowser=not args.no_browser,

@@ -28,7 +28,7 @@ _HIGHEST_RATE = 300
 _DEFAULT_RATE = Fraction(30)
 _RATE_PACKETS = 60
 _RESTART = Fraction(1)
-_SEEK_FROM, _LOOK_BACK = 1, 1
+_SEEK_FROM, _LOOK_BACKS = 1, (Fraction(1, 4), 2)
 _SLACK = Fraction(1, 10_000)  # seconds; a frame at 0.04 belongs to a range from 0.04
 _IDENTITY = np.array([[1, 0], [0, 1]])
 
@@ -123,9 +123,10 @@ class VideoReader:
             VideoError: the file is gone or can no longer be opened.
         """
         moment = Fraction(max(second, 0)) + _SLACK
-        near = deque(self._timed(moment - _LOOK_BACK, moment), maxlen=1)
-        near = near or deque(self._timed(Fraction(-1), moment), maxlen=1)
-        time, frame = near[0] if near else next(self._timed(Fraction(-1), None))
+        begins = [*(moment - back for back in _LOOK_BACKS), Fraction(-1)]
+        shown = (deque(self._timed(begin, moment), maxlen=1) for begin in begins)
+        near = next((frames[0] for frames in shown if frames), None)
+        time, frame = near or next(self._timed(Fraction(-1), None))
         return Frame(0, float(time), self._upright(frame, VideoReformatter()))
 
     def _first_time(self) -> Fraction:

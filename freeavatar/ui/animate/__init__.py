@@ -10,7 +10,7 @@ import gradio as gr
 from freeavatar.runs import prune_runs
 from freeavatar.ui.animate import live
 from freeavatar.ui.animate.avatars import Cast, build_cast
-from freeavatar.ui.animate.clip import EXAMPLES, build_clip, connect_clip
+from freeavatar.ui.animate.clip import EXAMPLES, build_clip, connect_clip, warm_up
 from freeavatar.ui.animate.controls import build_controls
 from freeavatar.ui.animate.moment import curves_of, faces_at
 from freeavatar.ui.animate.results import (
@@ -25,7 +25,7 @@ from freeavatar.ui.animate.results import (
 from freeavatar.ui.animate.running import Step, note, run, write_again
 from freeavatar.ui.words import language_of, say, word
 
-__all__ = ["CSS", "EXAMPLES", "build"]
+__all__ = ["CSS", "EXAMPLES", "build", "warm_up"]
 
 CSS = (Path(__file__).parent / "animate.css").read_text()
 

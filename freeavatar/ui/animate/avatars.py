@@ -96,7 +96,7 @@ def build_cast() -> Cast:
         choices_of([]), value=[DEFAULT_AVATAR], label=word("avatars"), info=word("avatars.info"), elem_id="avatars"
     )
     with gr.Accordion(word("avatars.own"), open=False, elem_id="own"):
-        file = gr.File(label=word("avatars.own.file"), file_types=[".glb", ".vrm"], height=120, elem_id="own-file")
+        file = gr.File(label=word("avatars.own.file"), file_types=[".glb", ".vrm"], height=160, elem_id="own-file")
         report = gr.HTML("", elem_id="own-report")
     quiet: Any = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
     file.upload(

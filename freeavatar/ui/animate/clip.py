@@ -1,6 +1,7 @@
 """Before the run: the video, which part of it, whose face, and how that reads."""
 
 import html
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -45,6 +46,12 @@ class ClipInputs:
     def values(self) -> list[Any]:
         """Inputs of a run, in the order that :func:`clip_of` takes them."""
         return [self.video, self.start, self.end, self.face, self.crop]
+
+
+def warm_up() -> None:
+    """Load and compile what a preview needs, so that the first visitor's comes as soon as any other."""
+    with suppress(FreeAvatarError):
+        preview(EXAMPLES / "actor.mp4", size=_SIZE)
 
 
 def clip_of(start: float | None, end: float | None, face: int | None, crop: Any) -> Clip:
@@ -127,7 +134,7 @@ def see(
     clip = clip_of(start, end, face, crop)
     avatar = avatars[0] if avatars else DEFAULT_AVATAR
     try:
-        options = options_of({**settings_of(values), "calibration": "none"}, clip)
+        options = options_of(_with_profile_or_none(settings_of(values)), clip)
         people = [] if crop else _people(video, clip.start, clip.end)
         second = people[min(face, len(people) - 1)].second if people else clip.start
         shown = preview(video, second, avatar, options=options, size=_SIZE)
@@ -136,6 +143,12 @@ def see(
     except FreeAvatarError as error:
         return _trouble(str(error)), gr.skip()
     return _pair(shown.crop, shown.posed, say(language, "clip.reads", second=f"{shown.second:.1f}")), gr.skip()
+
+
+def _with_profile_or_none(settings: dict[str, Any]) -> dict[str, Any]:
+    """One frame shows no neutral of its own."""
+    has_profile = settings["calibration"] == "profile" and settings["profile"]
+    return settings if has_profile else {**settings, "calibration": "none"}
 
 
 def frame_to_draw(video: str | None, start: float) -> Any:

@@ -13,6 +13,7 @@ from freeavatar.ui.animate.controls import DEFAULTS, REGIONS, options_of, settin
 from freeavatar.ui.animate.runs import Run, load_run
 from freeavatar.ui.pictures import data_url
 from freeavatar.ui.words import language_of, say
+from freeavatar.video import VideoReader
 
 SIZE = 400
 """Height of the pictures."""
@@ -35,8 +36,10 @@ def player_of(run: Run) -> Player:
 
 
 @lru_cache(maxsize=64)
-def _actor(path: str, modified: int, second: float) -> str:
-    return data_url(_player(path, modified).actor(second), height=SIZE)
+def _actor(video: str, _modified: int, second: float) -> str:
+    """The actor's panel of a side-by-side video, whose avatar's panel is square: closer keyframes than the input's."""
+    image = VideoReader(video).frame_at(second).image
+    return data_url(image[:, : image.shape[1] - image.shape[0]], height=SIZE)
 
 
 def faces_at(
@@ -47,8 +50,8 @@ def faces_at(
         return gr.skip()
     try:
         language, run = language_of(request), load_run(id)
-        player, path = player_of(run), run.folder / run.take
-        actor = {"name": say(language, "clip.actor"), "src": _actor(str(path), path.stat().st_mtime_ns, second)}
+        player, video = player_of(run), run.folder / run.files[run.avatars[0]]["video"]
+        actor = {"name": say(language, "clip.actor"), "src": _actor(str(video), video.stat().st_mtime_ns, second)}
         now = {"avatar": avatar or run.avatars[0], "settings": settings_of(values)}
         return {"faces": [actor, *(_face(player, look, second, language) for look in (pinned, now) if look)]}
     except FreeAvatarError as error:
