@@ -33,7 +33,7 @@ from training.losses import (
     triplet_loss,
 )
 from training.metrics import read_metrics
-from training.mixture import MixtureConfig
+from training.mixture import Mixture, MixtureConfig
 from training.render_faces import RenderConfig, render_faces
 from training.sampling import INDEX, RigSampler
 from training.stage import EngineConfig
@@ -184,7 +184,7 @@ def test_labels_keep_to_their_split_and_order(faces):
     assert rigs[0, ARKIT.index("jawOpen")] == pytest.approx(float(rows[0]["jawOpen"]))
     assert (rigs[:, ARKIT.index("tongueOut")] == 0).all()
     assert read_silver_labels(faces / "labels.csv").max() <= 1
-    with pytest.raises(InputError, match="expected train or val"):
+    with pytest.raises(InputError, match="a column split that says train or val"):
         read_rows(faces / "labels.csv", split="tset")
     with pytest.raises(InputError, match="does not exist"):
         read_rows(faces / "gone.csv")
@@ -347,5 +347,24 @@ def test_mirroring_labels_matches_mirroring_avatars():
     avatar = load_avatar("mei")
     order = [avatar.target_names.index(n) for n in ARKIT]
     reach = np.linalg.norm(avatar.target_positions[order], axis=2)
-    mass = reach.sum(1)
+    mass, side = reach.sum(1), reach @ avatar.positions[:, 0] / reach.sum(1)
     np.testing.assert_allclose(mass[mirrored(ARKIT)], mass, rtol=0.1)
+    np.testing.assert_allclose(side[mirrored(ARKIT)], -side, atol=0.005)
+    assert side[ARKIT.index("eyeBlinkLeft")] > 0.02
+
+
+def test_a_mirrored_picture_carries_mirrored_labels(tmp_path):
+    """The left half of every picture is bright, and every rig winks with the left eye: both turn together."""
+    crops = np.zeros((8, 144, 144), np.uint8)
+    crops[:, :, :72] = 255
+    rigs = np.zeros((8, 52), np.float32)
+    rigs[:, ARKIT.index("eyeBlinkLeft")] = 1
+    np.save(tmp_path / "crops.npy", crops)
+    np.save(tmp_path / "rigs.npy", rigs)
+    batch = Mixture(MixtureConfig((tmp_path,), is_relit=False), batch=8, parts=1, view=32, seed=0, cache=tmp_path).draw(
+        0, 0
+    )
+    is_turned = batch["rigs"][:, ARKIT.index("eyeBlinkRight")] == 1
+    assert 0 < is_turned.sum() < 8
+    shown_left = batch["views"][:, 0, :, :16].mean((1, 2)) > 0.5
+    assert torch.equal(shown_left, ~is_turned)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from freeavatar.avatars import load_avatar
-from freeavatar.errors import WeightsError
+from freeavatar.errors import InputError, WeightsError
 from freeavatar.models import (
     Bundle,
     DecoderConfig,
@@ -61,6 +61,11 @@ def test_what_was_learned_belongs_to_one_bundle_and_one_set_of_controls(tmp_path
     assert load_identity(path, ("grin",), "other") is None and load_identity(path, ("wink",), "abc") is None
     path.write_bytes(b"nothing")
     assert load_identity(path, ("grin",), "abc") is None
+
+
+def test_who_is_built_in_cannot_be_taught_again(bundle):
+    with pytest.raises(InputError, match="ines is built in"):
+        teach(AddConfig("ines"))
 
 
 def test_a_bundle_without_a_neural_renderer_cannot_be_taught(tmp_path):

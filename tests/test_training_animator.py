@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import interpolate
 
 from freeavatar.avatars import load_avatar
 from freeavatar.errors import InputError
@@ -20,13 +21,15 @@ from freeavatar.models import (
     RigDecoder,
     load_bundle,
     save_bundle,
+    to_luma,
 )
 from freeavatar.rig import ARKIT
 from tests.jobs import make_portraits
-from training.animator import AnimatorLosses, AnimatorObjective, MeshJudge, Student, bounded, make_judge
+from training.animator import AnimatorLosses, AnimatorObjective, MeshJudge, Student, bounded, look, make_judge
 from training.batches import Batch
 from training.engine import EngineConfig
 from training.expressions import ExpressionConfig, Expressions
+from training.losses import picture_loss
 from training.metrics import read_metrics
 from training.portraits import Portraits, read_portraits
 from training.train_emb2rig_multichar import AnimatorConfig, main, read_config, train
@@ -129,6 +132,23 @@ def test_the_perceptual_gradient_reaches_the_decoder_and_moves_nothing_frozen(pa
         assert all(p.grad is None for p in module.parameters())
         assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
     assert student.identities["ines"].drive.grad is None, "ARKit's blendshapes are driven as they are"
+
+
+def test_pictures_are_looked_at_in_the_size_of_the_encoder():
+    encoder = Encoder(EncoderConfig(image_size=64, feature_size=16)).eval()
+    pictures = torch.rand(2, 3, 112, 112, requires_grad=True)
+    feature, embedding = look(encoder, pictures)
+    expected = encoder(to_luma(interpolate(pictures, (64, 64), mode="bilinear", antialias=True)))
+    torch.testing.assert_close((feature, embedding), expected)
+    embedding[0].sum().backward()
+    assert pictures.grad[0].abs().sum() > 0
+
+
+def test_the_error_within_regions_is_that_of_one_picture_however_many_there_are():
+    region = torch.zeros(1, 1, 8, 8)
+    region[..., 2:4, 2:4] = 1
+    found, true = torch.full((6, 3, 8, 8), 0.5), torch.zeros(6, 3, 8, 8)
+    assert picture_loss(found, true, region, 10.0)["regions"] == pytest.approx(5.0)
 
 
 @pytest.mark.parametrize("name", ["rig", "image", "feature", "silver", "symmetry"])
@@ -261,6 +281,16 @@ def test_a_configuration_that_says_something_strange_is_refused(tmp_path):
     path.write_text(SHIPPED.read_text().replace("perceptual: 1.0", "perceptul: 1.0"))
     with pytest.raises(InputError, match=r"perceptul: expected .*perceptual"):
         read_config(path)
+    for old, new, expected in (
+        ("mode: train ", "mode: tset ", "mode is 'tset': .*'train' or 'test'"),
+        ("renders: [renders]", "renders: renders", "renders is 'renders': .*tuple"),
+        ("rate: 0.0005", "rate: fast", "rate is 'fast': .*number"),
+    ):
+        path.write_text(SHIPPED.read_text().replace(old, new))
+        with pytest.raises(InputError, match=expected):
+            read_config(path)
+    path.write_text(SHIPPED.read_text().replace("rate: 0.0005", "rate: 5e-4"))
+    assert read_config(path).engine.rate == 5e-4, "YAML takes it for a text"
     path.write_text("mode: [")
     with pytest.raises(InputError, match="is no YAML"):
         read_config(path)

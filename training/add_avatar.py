@@ -22,16 +22,16 @@ import tyro
 from torch import Tensor
 from tqdm import trange
 
-from freeavatar.avatars import Avatar, add_avatar, available_avatars, load_avatar
-from freeavatar.errors import WeightsError
-from freeavatar.models import PORTRAIT_SIZE, Bundle, Identity, NeuralRenderer, open_bundle, to_luma
+from freeavatar.avatars import Avatar, add_avatar, available_avatars, builtin_avatars, load_avatar
+from freeavatar.errors import InputError, WeightsError
+from freeavatar.models import PORTRAIT_SIZE, Bundle, Identity, NeuralRenderer, open_bundle
 from freeavatar.models.identity import save_identity
 from freeavatar.pipeline.face_view import FaceView
 from freeavatar.pipeline.identities import first_identity, identity_path
 from freeavatar.render import Renderer
 from freeavatar.render.preview import write_previews
 from freeavatar.rig import ARKIT
-from training.animator import bounded
+from training.animator import bounded, look
 from training.engine import enter
 from training.features import Features, cached_features
 from training.images import list_images
@@ -123,9 +123,9 @@ class Teacher:
             self._lesson.faces.feature, self._lesson.faces.embedding,
         ))  # fmt: skip
         rigs = bounded(self._bundle.decoder.unbounded(feature, self.identity.code[None]))
-        seen = self._bundle.encoder(to_luma(self._draw(bounded(self.identity.controls(rigs)))))
+        seen = look(self._bundle.encoder, self._draw(bounded(self.identity.controls(rigs))))
         strayed = (self.identity.drive - self._declared).square().sum()
-        return distillation_loss(seen[0].float(), seen[1].float(), (feature, embedding)) + loyalty * strayed
+        return distillation_loss(*seen, (feature, embedding)) + loyalty * strayed
 
     def _draw(self, weights: Tensor) -> Tensor:
         which = torch.zeros(len(weights), dtype=torch.long)
@@ -171,6 +171,8 @@ def teach(config: AddConfig) -> Path:
     if bundle.renderer is None:
         raise WeightsError(f"bundle {bundle.id} has no neural renderer to learn a character with: use another one.")
     name = config.avatar
+    if name in builtin_avatars():
+        raise InputError(f"{name} is built in, and every bundle knows it: give a GLB file, or an avatar you added.")
     if name not in available_avatars():
         name = add_avatar(Path(config.avatar), draw=write_previews, name=config.name).name
     avatar = load_avatar(name)

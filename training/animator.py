@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from freeavatar.avatars import load_avatar
 from freeavatar.models import Appearance, Encoder, Identities, NeuralRenderer, RigDecoder, to_luma
@@ -72,6 +73,15 @@ class Student(nn.Module):
         self.codes = nn.Parameter(torch.randn_like(codes) * 0.1 if is_code_learned else codes, is_code_learned)
 
 
+def look(encoder: Encoder, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    """Features and embeddings of avatars' pictures ``(B, 3, S, S)`` of any size, with gradient."""
+    size = encoder.config.image_size
+    if pictures.shape[-1] != size:
+        pictures = interpolate(pictures, (size, size), mode="bilinear", antialias=True)
+    feature, embedding = encoder(to_luma(pictures))
+    return feature.float(), embedding.float()
+
+
 class Judge:
     """What looks on and never moves: encoder and renderer, with all the avatars it can draw."""
 
@@ -101,8 +111,7 @@ class Judge:
 
     def look(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Features and embeddings of pictures, with gradient."""
-        feature, embedding = self.encoder(to_luma(pictures))
-        return feature.float(), embedding.float()
+        return look(self.encoder, pictures)
 
 
 class MeshJudge(Judge):

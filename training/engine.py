@@ -25,6 +25,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -254,7 +255,7 @@ class _Run:
             self._stage.model.load_state_dict(state["model"])
             self._average.load_state_dict(state["average"])
             self._optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+        except (RuntimeError, KeyError, ValueError, EOFError, OSError, UnpicklingError) as error:
             raise InputError(
                 f"{path} is no checkpoint of this architecture ({str(error).splitlines()[-1].strip()}): "
                 "choose another --out, or repeat the run's settings."

@@ -120,10 +120,15 @@ class Evaluation:
 
     def human(self) -> dict[str, Figure]:
         """Triplets of human emotion labels."""
-        rows = [k for k, row in enumerate(self.rows) if row.get("source", "fer2013") == "fer2013" and row["emotion"]]
-        if not rows:
-            raise InputError("labels.csv has no human emotion label in its val split: add a column emotion.")
-        triplets = draw_label_triplets([self.rows[k]["emotion"] for k in rows])
+        rows = [
+            k for k, row in enumerate(self.rows) if row.get("source", "fer2013") == "fer2013" and row.get("emotion")
+        ]
+        labels = [self.rows[k]["emotion"] for k in rows]
+        if len(set(labels)) < 2 or min(map(labels.count, set(labels))) < 2:
+            raise InputError(
+                "labels.csv needs two images of each of two emotions in its val split: add a column emotion."
+            )
+        triplets = draw_label_triplets(labels)
         embedding = self.real[rows]
         hits = triplet_hits(*(embedding[triplets[:, k]] for k in range(3)))
         return {"human labels": bootstrap(hits, triplets[:, 0], chance=1 / 3)}

@@ -25,9 +25,9 @@ def read_rows(labels: Path, *, split: str = "train") -> list[dict[str, str]]:
     if not labels.is_file():
         raise InputError(f"{labels} does not exist: give the labels.csv of the face crops.")
     with labels.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["split"] == split]
+        rows = [row for row in csv.DictReader(file) if row.get("split") == split]
     if not rows:
-        raise InputError(f"{labels} has no row of split {split!r}: expected train or val.")
+        raise InputError(f"{labels} has no row of split {split!r}: expected a column split that says train or val.")
     return rows
 
 

@@ -14,7 +14,7 @@ from freeavatar.files import make_folder, replacing
 from freeavatar.models import Encoder
 from training.augment import random_views
 from training.batches import generator_of
-from training.images import crop_size, open_images
+from training.images import crop_size, open_images, stamps
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ def cached_features(ids: Sequence[str], encoder: Encoder, *, cache: Path, device
     Raises:
         InputError: an image cannot be read.
     """
-    digest = hashlib.sha256("\n".join(ids).encode())
+    digest = hashlib.sha256("\n".join([*stamps(ids), *ids]).encode())
     for name, values in sorted(encoder.state_dict().items()):
         digest.update(name.encode() + values.cpu().numpy().tobytes())
     path = make_folder(cache) / f"features_{digest.hexdigest()[:16]}.npz"

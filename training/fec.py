@@ -108,7 +108,11 @@ def cut_triplets(comparisons: Sequence[Comparison], *, images: Path, out: Path) 
     with replacing(crops) as temporary:
         array = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(faces), CROP_SIZE, CROP_SIZE))
         for face in tqdm(faces, unit="face", disable=None):
-            crop = cut_face(read_image(places[names[face]]), face.box)
+            try:
+                crop = cut_face(read_image(places[names[face]]), face.box)
+            except InputError as error:  # what a dead link left behind
+                logger.warning("%s", error)
+                continue
             if crop is not None:
                 array[len(row_of)] = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
                 row_of[face] = len(row_of)

@@ -106,7 +106,7 @@ class HeldOut:
 
     def _rendered(self, name: str, rigs: np.ndarray, numbers: np.ndarray, *, together: int = 1) -> RenderedSet:
         """A set, ``together`` neighbours of which share an avatar."""
-        cast = " ".join(path.stem for path in self._avatars)
+        cast = " ".join(f"{path.stem} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in self._avatars)
         parts = (rigs.tobytes(), numbers.tobytes(), f"{self._seed} {cast}".encode())
         folder = self._folder / f"{name}_{hashlib.sha256(b''.join(parts)).hexdigest()[:8]}"
         done = folder / "numbers.npy"

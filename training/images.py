@@ -147,13 +147,17 @@ def _row(path: str, member: str, array: np.ndarray) -> int:
     return int(member)
 
 
+def stamps(ids: Sequence[str]) -> list[str]:
+    """What changes when the folders, archives and arrays that hold images do."""
+    parents = sorted({path if member else str(Path(path).parent) for path, member in map(_source, ids)})
+    return [f"{Path(p).resolve()} {Path(p).stat().st_mtime_ns if Path(p).exists() else 0}" for p in parents]
+
+
 def _decoded(
     files: list[str], arrays: dict[str, np.ndarray], cache: Path, size: int, is_aligned: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Crops of the files, ``(N, S, S)`` uint8, and which of them show a face, ``(N,)`` bool."""
-    parents = sorted({path if member else str(Path(path).parent) for path, member in map(_source, files)})
-    stamps = [f"{Path(p).resolve()} {Path(p).stat().st_mtime_ns if Path(p).exists() else 0}" for p in parents]
-    key = hashlib.sha256("\n".join([f"{size} {is_aligned}", *stamps, *files]).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\n".join([f"{size} {is_aligned}", *stamps(files), *files]).encode()).hexdigest()[:16]
     paths = [make_folder(cache) / f"images_{key}{end}.npy" for end in ("", "_found")]
     if not all(path.exists() for path in paths):
         with replacing(paths[0]) as temporary:

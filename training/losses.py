@@ -139,9 +139,10 @@ def picture_loss(found: Tensor, true: Tensor, regions: Tensor, region_weight: fl
     Args:
         found: ``(B, 3, S, S)``.
         true: ``(B, 3, S, S)``.
-        regions: ``(B, 1, S, S)`` in [0, 1].
+        regions: in [0, 1], ``(B, 1, S, S)``, or ``(1, 1, S, S)`` for all.
         region_weight: of the regions' mean error.
     """
     error = (found - true).abs().mean(1, keepdim=True)
+    regions = regions.expand_as(error)
     inside = (error * regions).sum() / regions.sum().clamp_min(1)
     return {"whole": error.mean(), "regions": region_weight * inside}

@@ -1,6 +1,6 @@
 """Pre-train a ViT on unlabelled faces as a masked autoencoder (He et al. 2022), the paper's first stage.
 
-    python -m training.pretrain vit_tiny_112 --images FACES.zip FOLDER RENDERS --out RUN --minutes 60
+    python -m training.pretrain vit_tiny_112 --images FACES/images.zip RENDERS --labels FACES/labels.csv --out RUN
     python -m training.pretrain vit_base_224 --images FOLDER --align --out RUN     # the paper's; a GPU cluster
     python -m training.pretrain vit_tiny_112 --images RENDERS --out /tmp/mae --steps 10 --batch 16  # under a minute
 

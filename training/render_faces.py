@@ -13,6 +13,7 @@ whose files ``files.json`` then names.
 """
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +32,11 @@ from freeavatar.faces.align import CROP_SIZE, align_matrix
 from freeavatar.render import Camera, Look, Renderer
 from freeavatar.render.renderer import Color, head_matrix
 from freeavatar.rig import ARKIT, mirrored
+from training.engine import enter
 from training.faces_data import read_rows, read_silver_labels
 from training.sampling import RigSampler, draw_head, draw_lighting, one_sided, symmetric
+
+logger = logging.getLogger(__name__)
 
 FRAME = 512
 """Side of the loose pictures the crops are cut from, in pixels."""
@@ -170,7 +174,7 @@ def render_faces(config: RenderConfig) -> None:
     """Render ``config.count`` crops, the avatars in turn, into ``config.out``."""
     rng = np.random.default_rng(config.seed)
     seen = np.zeros((1, len(ARKIT)), np.float32) if config.labels is None else read_silver_labels(config.labels)
-    paths = sorted(config.avatars.glob("*.glb"))
+    paths = _usable(config.avatars)
     if config.is_reenactment:
         assert config.labels is not None
         expressions = rng.permutation(len(seen))[: config.count].astype(np.int32)
@@ -185,6 +189,17 @@ def render_faces(config: RenderConfig) -> None:
     turns = [k for k in range(len(paths)) for _ in range(k * count // len(paths), (k + 1) * count // len(paths))]
     render_rigs([paths[k] for k in turns], lambda i: rig_of(int(expressions[i])), config, rng)
     np.save(config.out / "expressions.npy", expressions)
+
+
+def _usable(folder: Path) -> list[Path]:
+    """GLB files of avatars that can show ARKit's blendshapes."""
+    paths = sorted(folder.glob("*.glb"))
+    found = [path for path in paths if (avatar := read_glb(path)).is_arkit and avatar.landmarks is not None]
+    if not found:
+        raise InputError(f"no avatar in {folder} has landmarks and ARKit's names: bake some with tools.bake_avatars.")
+    if len(found) < len(paths):
+        logger.info("left out, for they lack ARKit's names: %s", ", ".join(p.stem for p in paths if p not in found))
+    return found
 
 
 def render_rigs(
@@ -219,4 +234,4 @@ def render_rigs(
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    render_faces(tyro.cli(RenderConfig, description=__doc__))
+    enter(lambda: render_faces(tyro.cli(RenderConfig, description=__doc__)))

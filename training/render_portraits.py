@@ -19,10 +19,12 @@ import tyro
 from tqdm import tqdm
 
 from freeavatar.avatars import Avatar, builtin_avatars, load_avatar
+from freeavatar.errors import InputError
 from freeavatar.models.identity import PORTRAIT_SIZE
 from freeavatar.pipeline.face_view import FaceView
 from freeavatar.render import Renderer
 from freeavatar.rig import ARKIT
+from training.engine import enter
 from training.faces_data import read_silver_labels
 from training.sampling import RigSampler
 
@@ -82,6 +84,8 @@ def render_portraits(config: PortraitConfig) -> None:
     row = 0
     for index, (source, each) in enumerate(tqdm(avatars, disable=None)):
         view = FaceView(Renderer(load_avatar(source)), PORTRAIT_SIZE)
+        if isinstance(source, Path) and not view.avatar.is_arkit:
+            raise InputError(f"{source} lacks ARKit's names: bake identities with tools.bake_avatars.")
         neutral[index] = view.neutral()
         regions[index] = view.region(EYES) | view.region(MOUTH)
         names.append(view.avatar.name)
@@ -99,4 +103,4 @@ def render_portraits(config: PortraitConfig) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    render_portraits(tyro.cli(PortraitConfig, description=__doc__))
+    enter(lambda: render_portraits(tyro.cli(PortraitConfig, description=__doc__)))

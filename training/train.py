@@ -2,7 +2,7 @@
 
     python -m training.train --faces FACES --renders DIR [DIR ...] --out RUN --minutes 60
     python -m training.train --faces FACES --renders DIR --start PRETRAINED --backbone vit_tiny_patch16_224 \
-        --patch-size 14 --teacher freeavatar/weights/default --distillation 1 --out RUN --minutes 60
+        --patch-size 14 --teacher freeavatar/weights/default --distillation 20 --embedding-share 0.1 --out RUN
     python -m training.train --renders DIR --out /tmp/run --steps 20 --batch 16   # under a minute
 
 FACES is a folder with images.zip and labels.csv; renders come from ``training.render_faces``. The embedding

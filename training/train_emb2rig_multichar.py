@@ -15,7 +15,7 @@ bundle. Checkpoints and several processes: ``training/engine.py``.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import partial
 from pathlib import Path
@@ -24,11 +24,13 @@ from typing import Any, Literal, get_type_hints
 import torch
 import tyro
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from freeavatar.avatars import builtin_avatars, load_avatar
 from freeavatar.errors import InputError
 from freeavatar.models import DEFAULT_WEIGHTS, Bundle, Identities, Identity, load_bundle, load_renderer, save_bundle
-from freeavatar.pipeline import animate
+from freeavatar.pipeline import AnimateOptions, animate
+from freeavatar.pipeline.device import choose_device
 from training.animator import AnimatorLosses, AnimatorObjective, Renderers, Student, make_judge
 from training.engine import enter, run
 from training.expressions import ExpressionConfig, Expressions
@@ -109,19 +111,27 @@ def _fill(kind: Any, values: Any, where: str) -> Any:
     for name, value in values.items():
         if is_dataclass(types[name]):
             value = _fill(types[name], value, f"{where}, {name}")
-        elif value is not None and "Path" in str(types[name]):
-            value = tuple(map(Path, value)) if isinstance(value, list) else Path(value)
-        filled[name] = tuple(value) if isinstance(value, list) else value
+        else:
+            value = _checked(types[name], value, f"{where}, {name}")
+        filled[name] = value
     try:
         return kind(**filled)
     except (TypeError, ValueError) as error:
         raise InputError(f"{where}: {error}.") from error
 
 
+def _checked(kind: Any, value: Any, where: str) -> Any:
+    """A value of a YAML file as what it should be."""
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        raise InputError(f"{where} is {value!r}: {error.errors()[0]['msg']}.") from error
+
+
 def identities_of(
-    drawn: Identities, portraits: Portraits, named: Sequence[str], codes: torch.Tensor
+    drawn: Identities, portraits: Portraits, named: Iterable[str], codes: torch.Tensor
 ) -> dict[str, Identity]:
-    """Identities of the avatars to be driven: maps as the renderer learned them, codes as the identity encoder sees."""
+    """Identities of avatars: maps as the renderer learned them, codes as the identity encoder sees."""
     known = {}
     for name in named:
         avatar = load_avatar(name)
@@ -145,7 +155,8 @@ def train(config: AnimatorConfig, **more: Any) -> Path:
     bundle = load_bundle(config.pretrained or DEFAULT_WEIGHTS, device=device)
     teacher = load_bundle(config.teacher, device=device) if config.teacher and config.losses.distillation else None
     renderer, drawn = load_renderer(config.neural_renderer or config.pretrained or DEFAULT_WEIGHTS, device=device)
-    named = config.data.avatars or tuple(name for name in portraits.names if name in builtin_avatars())
+    cast = tuple(name for name in portraits.names if name in builtin_avatars())
+    named = config.data.avatars or cast
     judge = make_judge(config.renderer, bundle.encoder, renderer, portraits, device)
     codes = judge.appearance.code
     expressions = Expressions(
@@ -155,9 +166,9 @@ def train(config: AnimatorConfig, **more: Any) -> Path:
     decoder = bundle.decoder
     if config.is_fresh:
         decoder = type(decoder)(decoder.config).to(device)
+    known = identities_of(drawn, portraits, {*cast, *named}, codes)
     student = Student(
-        decoder, identities_of(drawn, portraits, named, codes), codes=codes,
-        is_code_learned=config.identity == "learned",
+        decoder, {name: known[name] for name in named}, codes=codes, is_code_learned=config.identity == "learned",
     ).to(device)  # fmt: skip
     declared = {
         name: torch.from_numpy(load_avatar(name).drive).to(device)
@@ -169,7 +180,7 @@ def train(config: AnimatorConfig, **more: Any) -> Path:
     )  # fmt: skip
 
     def export(model: Any, info: dict[str, Any]) -> None:
-        identities = {**bundle.identities, **model.identities}
+        identities = {**bundle.identities, **known, **model.identities}
         with torch.no_grad():
             for name, identity in model.identities.items():
                 identity.code.copy_(model.codes[portraits.names.index(name)])
@@ -186,18 +197,20 @@ def train(config: AnimatorConfig, **more: Any) -> Path:
 
 def test(config: AnimatorConfig) -> list[Path]:
     """Animate ``config.test.source`` side by side with its avatars, and return the files."""
-    bundle = load_bundle(config.pretrained or DEFAULT_WEIGHTS)
-    report = animate(config.test.source, config.test.avatars, out=config.test.out, bundle=bundle)
+    bundle = load_bundle(config.pretrained or DEFAULT_WEIGHTS, device=choose_device(config.engine.device))
+    options = AnimateOptions(device=config.engine.device)
+    report = animate(config.test.source, config.test.avatars, out=config.test.out, bundle=bundle, options=options)
     print(report.summary())
     return report.paths
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Read the YAML file named first, and what follows it, and train or test."""
-    if not arguments or arguments[0].startswith("-"):
-        tyro.cli(AnimatorConfig, args=arguments or ["--help"], description=__doc__)
-        return
-    config = tyro.cli(AnimatorConfig, args=arguments[1:], default=read_config(Path(arguments[0])), description=__doc__)
+    """Read the YAML file named first, if one is, and what follows it, and train or test."""
+    if arguments and not arguments[0].startswith("-"):
+        more: dict[str, Any] = {"args": arguments[1:], "default": read_config(Path(arguments[0]))}
+    else:
+        more = {"args": arguments or ["--help"]}
+    config = tyro.cli(AnimatorConfig, description=__doc__, **more)
     (train if config.mode == "train" else test)(config)
 
 

@@ -12,6 +12,7 @@ processes: ``training/engine.py``.
 
 import json
 import logging
+import os
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,17 @@ from torch import Tensor, nn
 
 from freeavatar.avatars import builtin_avatars, load_avatar
 from freeavatar.files import make_folder, replacing, write_png
-from freeavatar.models import Identity, NeuralRenderer, NeuralRendererConfig, load_renderer, save_renderer
+from freeavatar.models import (
+    DEFAULT_WEIGHTS,
+    Encoder,
+    Identity,
+    NeuralRenderer,
+    NeuralRendererConfig,
+    load_bundle,
+    load_renderer,
+    save_renderer,
+)
+from training.animator import look
 from training.batches import Batch
 from training.engine import enter, run
 from training.fidelity import fidelity
@@ -53,7 +64,9 @@ class Rig2ImgConfig:
     region_weight: float = 10.0
     """Weight of mouth and eyes beside the whole picture."""
     held_out: int = 8
-    """Avatars at the end of the list that are not trained on."""
+    """Avatars at the end of the list that are not trained on; of the cast none, of the others half at most."""
+    encoder: Path = DEFAULT_WEIGHTS
+    """Bundle whose encoder looks at the pictures of the finished renderer."""
     favoured: float = 0.6
     """How much likelier an avatar is drawn for each time more pictures it has."""
 
@@ -100,7 +113,8 @@ class Draughtsman(nn.Module):
 def split_rows(portraits: Portraits, held_out: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Numbers of the pictures to train on, and of those kept: held-out ``rigs`` and ``identities``."""
     number = np.arange(len(portraits.avatars))
-    strange = portraits.avatars >= len(portraits.names) - held_out
+    unnamed = [k for k, name in enumerate(portraits.names) if name not in builtin_avatars()]
+    strange = np.isin(portraits.avatars, unnamed[len(unnamed) - min(held_out, len(unnamed) // 2) :])
     kept = number % KEPT == 0
     return number[~strange & ~kept], {"rigs": number[~strange & kept], "identities": number[strange]}
 
@@ -157,7 +171,9 @@ def train(config: Rig2ImgConfig, **more: Any) -> Path:
         export=partial(_export, config), total=len(rows), report=report,
     )  # fmt: skip
     run(stage, config.engine, config, **more)
-    return _measure(config, portraits, kept, device)
+    if int(os.environ.get("RANK", 0)) == 0:
+        _measure(config, portraits, kept, device)
+    return config.engine.out / "weights"
 
 
 def _spread(rows: np.ndarray, count: int) -> np.ndarray:
@@ -168,22 +184,33 @@ def _export(config: Rig2ImgConfig, model: Any, info: dict[str, Any]) -> None:
     save_renderer(config.engine.out / "weights", model.renderer, dict(model.identities.items()), info)
 
 
-def _measure(config: Rig2ImgConfig, portraits: Portraits, kept: dict[str, np.ndarray], device: torch.device) -> Path:
+def _apart(encoder: Encoder, found: np.ndarray, true: np.ndarray, device: torch.device) -> float:
+    """One minus the mean cosine between the embeddings of pictures ``(N, S, S, 3)`` uint8."""
+    cosines = []
+    for start in range(0, len(found), 32):
+        with torch.no_grad():
+            a, b = (look(encoder, to_images(p[start : start + 32]).to(device))[1] for p in (found, true))
+        cosines.append((a * b).sum(1))
+    return 1 - float(torch.cat(cosines).mean())
+
+
+def _measure(config: Rig2ImgConfig, portraits: Portraits, kept: dict[str, np.ndarray], device: torch.device) -> None:
     """Write fidelity.json for the weights of the run."""
     weights = config.engine.out / "weights"
     model = Draughtsman(config.renderer, portraits)
     model.renderer, identities = load_renderer(weights, device=device)
     model.identities = nn.ModuleDict(identities)
+    encoder = load_bundle(config.encoder, device=device).encoder
     figures: dict[str, dict[str, float]] = {}
     for name, rows in kept.items():
         if len(rows):
             rows = _spread(rows, MEASURED)
             drawn, regions = draw_rows(model, portraits, rows, device), portraits.regions[portraits.avatars[rows]]
-            figures[name] = fidelity(drawn, portraits.pictures[rows], regions)
+            true = portraits.pictures[rows]
+            figures[name] = fidelity(drawn, true, regions) | {"embedding": _apart(encoder, drawn, true, device)}
             logger.info("%s: %s", name, figures[name])
     with replacing(config.engine.out / "fidelity.json") as temporary:
         temporary.write_text(json.dumps(figures, indent=1))
-    return weights
 
 
 if __name__ == "__main__":

@@ -69,10 +69,11 @@ class NeuralRenderer(nn.Module):
         return mask * self._warp(appearance.portraits, flow) + (1 - mask) * torch.sigmoid(4 * paint)
 
     def _warp(self, portraits: Tensor, flow: Tensor) -> Tensor:
+        flow = flow.float()  # in bfloat16 the grid would be off by a tenth of a pixel
         still = torch.eye(2, 3, device=flow.device, dtype=flow.dtype).expand(len(flow), -1, -1)
         grid = affine_grid(still, list(portraits.shape), align_corners=False)
         move = 2 * self.config.reach * torch.tanh(flow).permute(0, 2, 3, 1)
-        return grid_sample(portraits, grid + move, padding_mode="border", align_corners=False)
+        return grid_sample(portraits.float(), grid + move, padding_mode="border", align_corners=False)
 
 
 class _Block(nn.Module):
