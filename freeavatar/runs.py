@@ -4,6 +4,7 @@ import logging
 import re
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -61,4 +62,8 @@ def prune_runs(days: float = DAYS) -> list[str]:
 
 def _touched(folder: Path) -> float:
     """When anything in a folder was last written, seconds since 1970."""
-    return max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+    times = [folder.stat().st_mtime]
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # a temporary file that is gone again
+            times.append(path.stat().st_mtime)
+    return max(times)

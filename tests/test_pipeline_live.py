@@ -43,6 +43,18 @@ def test_calibration_makes_the_present_face_neutral(live, actor_frames):
     assert smile(again) < 0.2 * smiling and np.abs(again.performance.head).max() < 1
 
 
+def test_a_face_that_was_lost_is_no_neutral(live, actor_frames):
+    live.step(actor_frames[9], 0.0, PLAIN)
+    live.step(np.full_like(actor_frames[0], 90), 5.0, PLAIN)
+    with pytest.raises(FaceError, match="no face is in sight"):
+        live.calibrate()
+
+
+def test_an_avatar_is_looked_at_once_and_not_for_every_frame(live, actor_frames, monkeypatch):
+    monkeypatch.setattr("freeavatar.pipeline.animation.identity_of", None)
+    assert live.step(actor_frames[9], 0.0, PLAIN).confidence > 0
+
+
 def test_the_calibration_outlives_a_change_of_avatar(live, actor_frames):
     live.step(actor_frames[9], 0.0, PLAIN)
     live.calibrate()

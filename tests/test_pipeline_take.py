@@ -122,7 +122,6 @@ def test_a_posed_frame_is_that_of_the_video(run):
     assert posed.shape == (96, 96, 3)
     assert np.abs(posed.astype(int) - frames[9][:, -96:]).mean() < 9
     assert np.abs(posed.astype(int) - player.pose("ines", 0, options, size=96)).mean() > 1.5
-    assert player.actor(9 / 25).shape == (480, 640, 3) and player.crop(0.2).shape == (288, 288, 3)
 
 
 def test_a_frame_edited_alone_is_that_of_the_whole(run):

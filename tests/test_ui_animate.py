@@ -9,9 +9,10 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from freeavatar.avatars import available_avatars, avatar_path
-from freeavatar.errors import InputError
+from freeavatar.avatars import available_avatars, avatar_path, load_avatar, public_avatars
+from freeavatar.errors import AvatarError, InputError
 from freeavatar.runs import runs_folder
+from freeavatar.ui import explore_shelf
 from freeavatar.ui.animate import avatars, clip, live, moment, results, running
 from freeavatar.ui.animate.controls import DEFAULTS, NAMES, REGIONS, options_of, settings_of, values_of
 from freeavatar.ui.animate.line import Line
@@ -80,6 +81,18 @@ def test_closing_a_run_stops_it_and_deletes_its_files(short_clip):
     assert any("Step 2 of 2" in status for status, _ in steps)
     steps.close()
     assert not list(runs_folder().iterdir())
+
+
+def test_the_last_moment_to_cancel_keeps_nothing_either(short_clip):
+    steps = running.run(None, str(short_clip), *WHOLE, ["ines"], *PLAIN)
+    assert any("frames animated" in status for status, _ in steps)
+    steps.close()
+    assert not list(runs_folder().iterdir())
+
+
+def test_only_a_run_under_way_can_be_stopped(short_clip):
+    statuses = [status for status, _ in play(short_clip)]
+    assert running.is_busy(statuses[0]) and not running.is_busy(statuses[-1]) and not running.is_busy(None)
 
 
 def test_parts_over_the_limit_are_refused_and_parts_below_it_are_not(short_clip, monkeypatch):
@@ -154,6 +167,25 @@ def test_the_button_to_write_again_shows_when_the_files_are_behind(done):
         assert button.visible is is_behind
 
 
+def test_writing_again_needs_the_profile_it_is_told_to_use_and_leaves_the_run_alone(done, tmp_path):
+    broken = tmp_path / "broken.json"
+    broken.write_text("{}")
+    for profile, says in ((None, "no profile is chosen"), (str(broken), "is not a profile")):
+        values = changed(calibration="profile", profile=profile)
+        with pytest.raises(gr.Error, match=says):
+            list(running.write_again(None, done.id, *values))
+        assert results.settle(None, done.id, 0.0, "ines", None, *values)[2].visible
+    assert load_run(done.id) == done and not (done.folder / running.PROFILE).exists()
+
+
+@pytest.mark.parametrize("rate", [24, 29.97, 30, 60])
+def test_a_click_in_the_chart_shows_the_frame_that_was_clicked(rate):
+    times = np.arange(300) / rate
+    for index, drawn in enumerate(np.round(times, 4)):
+        second = results._picked(SimpleNamespace(time=drawn))
+        assert np.searchsorted(times, second + 1e-4, side="right") - 1 == index
+
+
 def test_a_saved_profile_calibrates_another_run(short_clip):
     done = play(short_clip, values=changed(calibration="second", second=0.0))[-1][1]
     assert done.profile in done.downloads and json.loads(done.profile.read_text())["format"] == "freeavatar-profile"
@@ -184,6 +216,14 @@ def test_two_people_are_offered_as_thumbnails(actor_frames, tmp_path):
     assert people.visible and len(people.value) == 2
 
 
+def test_another_beginning_asks_again_whom_to_follow(actor_frames, tmp_path):
+    alone = [np.hstack([frame, frame * 0 + 90]) for frame in actor_frames[:5]]
+    pair = write_clip(tmp_path / "later.mp4", [*alone, *(np.hstack([f, f[:, ::-1]]) for f in actor_frames[5:10])])
+    later, face, crop = clip.look_from(None, str(pair), 0.2)
+    assert later.visible and (face, crop) == (0, None)
+    assert clip._picked(SimpleNamespace(index=1)) == (1, None), "a drawn box gives way to a thumbnail"
+
+
 def test_without_a_face_a_box_can_be_drawn(tmp_path, actor_frames):
     grey = write_clip(tmp_path / "grey.mp4", [actor_frames[0] * 0 + 90] * 3)
     view, drawer = clip.see(None, str(grey), 0.0, 0.0, 0, None, ["ines"], *PLAIN)
@@ -198,6 +238,10 @@ def test_an_own_avatar_is_usable_at_once_and_seen_by_nobody_else(tmp_path):
     assert name.startswith("my-head-") and avatars.label_of(name) == "my-head" and findings
     assert name in available_avatars() and name in avatars.visible_avatars([name])
     assert name not in avatars.visible_avatars([]) and name not in dict(map(reversed, avatars.choices_of([])))
+    assert name not in public_avatars() and explore_shelf.avatars_of({"avatars": [name, "pip"]}) == ["pip"]
+    with pytest.raises(AvatarError) as error:
+        load_avatar("nobody")
+    assert name not in str(error.value)
 
 
 def test_live_sessions_are_kept_apart_and_counted(actor_frames, monkeypatch):

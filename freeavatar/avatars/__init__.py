@@ -3,17 +3,20 @@
 from freeavatar.avatars.avatar import Avatar, Corrective, Material
 from freeavatar.avatars.cast import (
     DEFAULT_AVATAR,
+    OWN,
     available_avatars,
     avatar_path,
     builtin_avatars,
     load_avatar,
     portrait_of,
+    public_avatars,
     registered_avatars,
 )
 from freeavatar.avatars.registry import Added, add_avatar, remove_avatar
 
 __all__ = [
     "DEFAULT_AVATAR",
+    "OWN",
     "Added",
     "Avatar",
     "Corrective",
@@ -24,6 +27,7 @@ __all__ = [
     "builtin_avatars",
     "load_avatar",
     "portrait_of",
+    "public_avatars",
     "registered_avatars",
     "remove_avatar",
 ]

@@ -1,5 +1,6 @@
 """The avatars that ship and those a user added, and finding one by name or path."""
 
+import re
 from pathlib import Path
 
 from freeavatar.avatars.avatar import Avatar
@@ -11,6 +12,8 @@ from freeavatar.paths import avatars_folder
 DEFAULT_AVATAR = "ines"
 """The avatar used when none is named."""
 
+OWN = re.compile(r"(.+)-[0-9a-f]{12}")
+"""Names of avatars that a visitor of the page added: nobody else can guess them, and nobody else is shown them."""
 _ASSETS = Path(__file__).parent / "assets"
 
 
@@ -28,6 +31,11 @@ def registered_avatars() -> list[str]:
 def available_avatars() -> list[str]:
     """Names of all avatars: those that ship, then those the user added."""
     return [*builtin_avatars(), *registered_avatars()]
+
+
+def public_avatars() -> list[str]:
+    """Names of the avatars that every visitor of the page sees: all but those that visitors added for themselves."""
+    return [name for name in available_avatars() if not OWN.fullmatch(name)]
 
 
 def portrait_of(name: str) -> Path | None:
@@ -58,7 +66,7 @@ def load_avatar(name_or_path: str | Path) -> Avatar:
         return read_glb(path)
     if path.suffix.lower() not in (".glb", ".vrm"):
         raise AvatarError(
-            f"there is no avatar {text!r}: use one of {', '.join(available_avatars())} or the path of a .glb."
+            f"there is no avatar {text!r}: use one of {', '.join(public_avatars())} or the path of a .glb."
         )
     avatar = read_glb(path)
     if not (stance := find_stance(avatar)).is_upright:

@@ -15,7 +15,7 @@ from freeavatar.avatars import DEFAULT_AVATAR, Avatar, load_avatar
 from freeavatar.errors import AvatarError, InputError, WeightsError
 from freeavatar.export import write_animated_glb, write_live_link_csv, write_rig_json
 from freeavatar.files import make_folder, write_png
-from freeavatar.models import Bundle, open_bundle
+from freeavatar.models import Bundle, Identity, open_bundle
 from freeavatar.pipeline.device import choose_device
 from freeavatar.pipeline.identities import identity_of
 from freeavatar.pipeline.options import AnimateOptions, Progress, Report
@@ -96,10 +96,10 @@ def animate_steps(
     rendered = time.monotonic()
     settings = {**asdict(options), "bundle": bundle.id}
     picture = "image" if opened.kind == "image" else "video"
-    files = {
-        avatar.name: {picture: path, **_export(avatar, performance, play, path.with_suffix(""), settings)}
-        for avatar, performance, play, path in zip(cast, performances, played, paths, strict=False)
-    }
+    files, count = {}, len(take.track.times)
+    for avatar, performance, play, path in zip(cast, performances, played, paths, strict=False):
+        files[avatar.name] = {picture: path, **_export(avatar, performance, play, path.with_suffix(""), settings)}
+        yield Progress("rendering", count, count, count / max(rendered - decoded, 1e-6), take.track.times[-1])
     save_take(take)
     seconds = {
         "detect, align and encode": tracked - started,
@@ -175,12 +175,22 @@ def _track(
     return builder.finish(source.path.name)
 
 
-def perform(avatar: Avatar, track: Track, bundle: Bundle, rate: Fraction) -> Performance:
-    """Decode ARKit's blendshapes along a track, as this avatar wants them; settings act on them later."""
+def perform(
+    avatar: Avatar, track: Track, bundle: Bundle, rate: Fraction, *, identity: Identity | None = None
+) -> Performance:
+    """Decode ARKit's blendshapes along a track, as this avatar wants them; settings act on them later.
+
+    Args:
+        avatar: whom to drive.
+        track: what was seen.
+        bundle: weights.
+        rate: frames a second.
+        identity: of the avatar, where it is known already; looked up otherwise.
+    """
     decoder = bundle.decoder
     device = next(decoder.parameters()).device
     with torch.inference_mode():
-        identity = identity_of(avatar, bundle)
+        identity = identity or identity_of(avatar, bundle)
         weights = decoder(torch.from_numpy(track.features).to(device), identity.code[None]).cpu().numpy()
     return Performance(
         avatar=avatar.name, names=decoder.config.controls, weights=weights, times=track.times, rate=rate,

@@ -13,6 +13,7 @@ from freeavatar.models import Bundle
 from freeavatar.pipeline import motion
 from freeavatar.pipeline.animation import perform, retarget
 from freeavatar.pipeline.editing import HEAD_LIMIT
+from freeavatar.pipeline.identities import identity_of
 from freeavatar.pipeline.regions import Regions, scale_regions
 from freeavatar.pipeline.tracking import Track, encode_crops
 from freeavatar.render import Look, Renderer
@@ -110,6 +111,7 @@ class Live:
         self._recent: deque[tuple[float, np.ndarray, np.ndarray]] = deque()
         self._rest: tuple[np.ndarray, np.ndarray] | None = None
         self._last: tuple[float, np.ndarray] | None = None
+        self._now = 0.0
         self._picture = np.empty((size, size, 3), np.uint8)
         self.change_avatar(avatar)
 
@@ -117,7 +119,8 @@ class Live:
         """Drive another avatar from the next frame on; the calibration stays."""
         self._avatar, self._renderer = avatar, Renderer(avatar, device=self._device)
         self._camera = self._renderer.default_camera()
-        self._neutral = None if self._rest is None else self._decode(self._rest[0])
+        self._identity = identity_of(avatar, self._bundle)
+        self._neutral = None if self._rest is None else self._neutral_of(self._rest[0])
         self._calm = None
 
     @property
@@ -131,13 +134,18 @@ class Live:
         Raises:
             FaceError: no face was seen.
         """
+        self._forget()
         if not self._recent:
             raise FaceError("no face is in sight: look into the camera with a relaxed face, then calibrate.")
         self._rest = (
             np.mean([feature for _, feature, _ in self._recent], axis=0),
             np.mean([pose for _, _, pose in self._recent], axis=0),
         )
-        self._neutral = np.minimum(self._decode(self._rest[0]), 0.9)
+        self._neutral = self._neutral_of(self._rest[0])
+
+    def _neutral_of(self, feature: np.ndarray) -> np.ndarray:
+        """Blendshapes of a resting face, below 1, so that each has room to move."""
+        return np.minimum(self._decode(feature), 0.9)
 
     def step(self, image: np.ndarray, time: float, options: LiveOptions) -> LiveFrame:
         """Animate one frame.
@@ -147,6 +155,7 @@ class Live:
             time: when it was taken, seconds, later than the frame before.
             options: settings.
         """
+        self._now = time
         face = self._tracker.update(Frame(0, time, image))
         if face is not None:
             self._last = time, self._measure(image, face, time)
@@ -166,17 +175,21 @@ class Live:
         feature = encode_crops(self._bundle.encoder, [crop_face(image, points)], self._device)[0][0]
         pose = np.asarray(head_pose(points), np.float32)
         self._recent.append((time, feature, pose))
-        while self._recent[0][0] < time - CALIBRATION_TIME:
-            self._recent.popleft()
+        self._forget()
         weights, rest = self._decode(feature), np.zeros(3, np.float32)
         if self._rest is not None and self._neutral is not None:
             weights, rest = motion.calibrate(weights, self._neutral), self._rest[1]
         return np.concatenate([weights, np.clip(pose - rest, -HEAD_LIMIT, HEAD_LIMIT)])
 
+    def _forget(self) -> None:
+        """Leave what was seen too long ago to be the face of this moment."""
+        while self._recent and self._recent[0][0] < self._now - CALIBRATION_TIME:
+            self._recent.popleft()
+
     def _decode(self, feature: np.ndarray) -> np.ndarray:
         row = np.zeros((1, 0), np.float32)
         track = Track(np.zeros(1), feature[None], row, np.zeros((1, 3), np.float32), row, np.ones(1, np.float32))
-        return perform(self._avatar, track, self._bundle, _RATE).weights[0]
+        return perform(self._avatar, track, self._bundle, _RATE, identity=self._identity).weights[0]
 
     def _perform(self, time: float, face: Face | None, options: LiveOptions) -> Performance:
         """What the avatar shows now: measured, or held and then eased to neutral."""

@@ -8,7 +8,6 @@ import numpy as np
 
 from freeavatar.avatars import Avatar, avatar_path, load_avatar
 from freeavatar.errors import InputError
-from freeavatar.faces import crop_face
 from freeavatar.models import Bundle, adopted_bundle, bundle_id, open_bundle
 from freeavatar.pipeline import motion
 from freeavatar.pipeline.animation import decode, retarget
@@ -83,7 +82,7 @@ class Player:
             device: auto, cpu, cuda or mps.
         """
         self.take = take
-        self._bundle, self._device = bundle, device
+        self._bundle, self._device, self._lock = bundle, device, threading.Lock()
         self._neutrals: dict[tuple[str, object], tuple[np.ndarray, np.ndarray]] = {}
 
     def perform(self, avatar: str | Path, options: AnimateOptions) -> Performance:
@@ -111,21 +110,6 @@ class Player:
         edited = edit(part, options, neutral=self._neutral(name, options))
         return poser.draw(retarget(poser.avatar, edited), index, size=size)
 
-    def actor(self, second: float) -> np.ndarray:
-        """The frame of the input at a second of the take, ``(H, W, 3)`` uint8.
-
-        Raises:
-            InputError, VideoError: the input is gone or cannot be read.
-        """
-        return self.take.source().frame_at(self.take.offset + second).image
-
-    def crop(self, second: float, *, size: int = 288) -> np.ndarray | None:
-        """The tracked crop at a second of the take, ``(size, size, 3)`` uint8; None without a face."""
-        index = self.take.index_at(second)
-        if self.take.track.confidence[index] <= 0:
-            return None
-        return crop_face(self.actor(second), self.take.track.points[index], size=size)
-
     def profile(self, name: str, options: AnimateOptions) -> Profile:
         """The neutral of this take with these settings, to be kept.
 
@@ -149,5 +133,6 @@ class Player:
         return self._neutrals[key]
 
     def _decode(self, avatar: Avatar) -> None:
-        if avatar.name not in self.take.performances:
-            self.take = decode(self.take, [avatar], self._bundle or shared_bundle(self._device))
+        with self._lock:
+            if avatar.name not in self.take.performances:
+                self.take = decode(self.take, [avatar], self._bundle or shared_bundle(self._device))

@@ -96,9 +96,9 @@ def load_profile(path: str | Path) -> Profile:
     except OSError as error:
         raise InputError(f"cannot read {path} ({error.strerror}): give a profile that exists.") from error
     except ValueError as error:
-        raise InputError(f"{path.name} is not a profile: choose a .json that was saved with --save-profile.") from error
+        raise InputError(f"{path.name} is not a profile: choose a .json saved as an actor's profile.") from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise InputError(f"{path.name} is not a profile: choose a .json that was saved with --save-profile.")
+        raise InputError(f"{path.name} is not a profile: choose a .json saved as an actor's profile.")
     if data.get("version") != VERSION:
         raise InputError(
             f"{path.name} is a profile of version {data.get('version')}, expected {VERSION}: save it again."

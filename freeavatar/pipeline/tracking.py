@@ -90,8 +90,8 @@ class TrackBuilder:
         if not any(confidence > 0 for *_, confidence in self._rows):
             raise FaceError(
                 f"no face was found in {name} ({len(self._rows)} frames): use a picture of one person, the face "
-                "at least 50 pixels wide and not turned away, leave --face at 0 if there is only one, or say where the "
-                "face of a mask or a drawing is with --crop."
+                "at least 50 pixels wide and not turned away, take the first face if there is only one, or draw a box "
+                "around the face of a mask or a drawing (--crop)."
             )
         return Track(
             times=np.array([row[0] for row in self._rows]),

@@ -11,7 +11,7 @@ import numpy as np
 from annotation.asking import queue_questions
 from annotation.pool import has_builtin
 from annotation.store import Store
-from freeavatar.avatars import DEFAULT_AVATAR, available_avatars
+from freeavatar.avatars import DEFAULT_AVATAR, public_avatars
 from freeavatar.errors import InputError
 from freeavatar.explore.fitting import fit_steps
 from freeavatar.explore.lens import available_bundles
@@ -58,7 +58,7 @@ class Explorer:
     def start(self, _: Reply) -> Reply:
         """What there is to choose from."""
         return {
-            "bundles": list(available_bundles()), "avatars": available_avatars(), "avatar": DEFAULT_AVATAR,
+            "bundles": list(available_bundles()), "avatars": public_avatars(), "avatar": DEFAULT_AVATAR,
             "may_ask": self._may_ask, "needs_password": bool(self._password),
             "thumbnails": {"cell": THUMBNAILS.cell, "columns": THUMBNAILS.columns},
         }  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 from annotation.images import weights_id
 from annotation.session import data_url
 from annotation.store import Store
-from freeavatar.avatars import DEFAULT_AVATAR, available_avatars
+from freeavatar.avatars import DEFAULT_AVATAR, public_avatars
 from freeavatar.errors import InputError
 from freeavatar.explore.fitting import cached_path, read_map
 from freeavatar.explore.lens import Lens, available_bundles
@@ -149,7 +149,7 @@ def config_of(request: Reply) -> MapConfig:
 
 def avatars_of(request: Reply) -> list[str]:
     """The avatars a request names, of those there are; the default where it names none."""
-    known = available_avatars()
+    known = public_avatars()
     chosen: list[Any] = [name for name in request.get("avatars") or [] if name in known]
     return chosen[:_MOST_AVATARS] or [DEFAULT_AVATAR]
 

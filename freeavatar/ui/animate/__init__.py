@@ -22,7 +22,7 @@ from freeavatar.ui.animate.results import (
     restore,
     show,
 )
-from freeavatar.ui.animate.running import Step, note, run, write_again
+from freeavatar.ui.animate.running import Step, is_busy, note, run, write_again
 from freeavatar.ui.words import language_of, say, word
 
 __all__ = ["CSS", "EXAMPLES", "build", "warm_up"]
@@ -66,7 +66,7 @@ def _build_video(demo: gr.Blocks) -> Cast:
         ),
     ]  # fmt: skip
     hidden: Any = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-    cancel.click(None, cancels=running, **hidden).then(_stopped, None, results.status, **hidden)
+    cancel.click(None, cancels=running, **hidden).then(_stopped, results.status, results.status, **hidden)
     loaded = demo.load(restore, None, [*shows, *values, whom.chosen], **hidden)
     for event in (*running, loaded):
         _reveal(event, results, values)
@@ -84,8 +84,9 @@ def _steps(work: Callable[..., Iterator[Step]]) -> Callable[..., Iterator[list[A
     return steps
 
 
-def _stopped(request: gr.Request) -> str:
-    return note(say(language_of(request), "run.stopped"))
+def _stopped(request: gr.Request, status: str | None) -> Any:
+    """What became of a run that was cancelled; a finished one stays on show."""
+    return note(say(language_of(request), "run.stopped")) if is_busy(status) else gr.skip()
 
 
 def _reveal(event: Any, results: Results, values: list[Any]) -> None:

@@ -10,26 +10,23 @@ from typing import Any
 
 import gradio as gr
 
-from freeavatar.avatars import DEFAULT_AVATAR, Avatar, add_avatar, available_avatars, portrait_of
+from freeavatar.avatars import DEFAULT_AVATAR, OWN, Avatar, add_avatar, available_avatars, portrait_of, public_avatars
 from freeavatar.errors import FreeAvatarError
 from freeavatar.pipeline.sources import read_image
 from freeavatar.render.preview import write_portrait
 from freeavatar.ui.pictures import data_url
 from freeavatar.ui.words import language_of, say, word
 
-_OWN = re.compile(r"(.+)-[0-9a-f]{12}")
-"""Names of avatars that were added on the page: nobody else can guess them, and nobody else is shown them."""
-
 
 def visible_avatars(own: list[str]) -> list[str]:
     """Avatars that everybody sees, then those of this visitor."""
-    names = available_avatars()
-    return [name for name in names if name in own or not _OWN.fullmatch(name)]
+    public = public_avatars()
+    return [name for name in available_avatars() if name in own or name in public]
 
 
 def label_of(name: str) -> str:
     """How an avatar is called on the page."""
-    match = _OWN.fullmatch(name)
+    match = OWN.fullmatch(name)
     return match[1] if match else name
 
 

@@ -36,7 +36,9 @@ function figure(value) {
     xaxis: { ...axis, title: { text: words.seconds }, anchor: "y2" },
     yaxis: { ...axis, domain: [0.3, 1], rangemode: "tozero", title: { text: words.weight } },
     yaxis2: { ...axis, domain: [0, 0.2], range: [0, 1.05], title: { text: words.confidence }, nticks: 3 },
-    annotations: value.curves.length ? [] : [{ text: words.still, showarrow: false, xref: "paper", yref: "paper",
+    annotations: value.curves.length ? gaps.slice(0, 4).map(({ x0, x1 }) => ({
+      text: words.no_face, showarrow: false, xref: "x", yref: "paper", x: (x0 + x1) / 2, y: 0.98, font: { size: 11 },
+    })) : [{ text: words.still, showarrow: false, xref: "paper", yref: "paper",
       x: 0.5, y: 0.7 }],
   };
   return [[...curves, sure], layout];

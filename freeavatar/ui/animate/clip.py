@@ -86,14 +86,21 @@ def connect_clip(inputs: ClipInputs, chosen: gr.CheckboxGroup, controls: list[An
     parts = [inputs.start, inputs.end, inputs.face, inputs.crop]
     seeing = [inputs.video, *parts, chosen, *controls]
     shows = [inputs.preview, inputs.drawer]
+    inputs.video.change(lambda: (0, 0, 0, None), None, parts, queue=False, **hidden)
     loaded = inputs.video.change(
         look, inputs.video, [inputs.people, *parts, inputs.drawer, inputs.preview],
         concurrency_id="small", concurrency_limit=2, **hidden,
     )  # fmt: skip
     again: Any = {"trigger_mode": "always_last", "concurrency_id": "small", **hidden}
     loaded.then(see, seeing, shows, **again)
-    gr.on([chosen.change, inputs.start.release], see, seeing, shows, **again)
-    inputs.people.select(_picked, None, inputs.face, queue=False, **hidden).then(see, seeing, shows, **again)
+    chosen.change(see, seeing, shows, **again)
+    begun = inputs.start.release(
+        look_from, [inputs.video, inputs.start], [inputs.people, inputs.face, inputs.crop],
+        concurrency_id="small", concurrency_limit=2, **hidden,
+    )  # fmt: skip
+    begun.then(see, seeing, shows, **again)
+    picked = inputs.people.select(_picked, None, [inputs.face, inputs.crop], queue=False, **hidden)
+    picked.then(see, seeing, shows, **again)
     inputs.draw.click(frame_to_draw, [inputs.video, inputs.start], inputs.drawer, queue=False, **hidden)
     inputs.drawer.draw(_drawn, None, inputs.crop, queue=False, **hidden).then(see, seeing, shows, **again)
 
@@ -103,18 +110,28 @@ def look(request: gr.Request, video: str | None) -> tuple[Any, ...]:
     if not video:
         return (gr.Gallery(visible=False), gr.skip(), gr.skip(), 0, None, gr.HTML(visible=False), "")
     try:
-        seconds = VideoReader(video).info.duration or MAX_SECONDS
+        seconds = VideoReader(video).info.duration  # a browser's recording has none
         found = _people(video, 0.0, None)
     except FreeAvatarError as error:
         return (
             gr.Gallery(visible=False), gr.skip(), gr.skip(), 0, None, gr.HTML(visible=False), _trouble(str(error)),
         )  # fmt: skip
-    length = round(seconds, 2)
+    length = round(seconds or MAX_SECONDS, 2)
     words = say(language_of(request), "clip.looking")
     return (
         _thumbnails(found, language_of(request)), gr.Slider(maximum=length, value=0),
-        gr.Slider(maximum=length, value=length), 0, None, gr.HTML(visible=False), _note(words),
+        gr.Slider(maximum=length, value=length if seconds else 0), 0, None, gr.HTML(visible=False), _note(words),
     )  # fmt: skip
+
+
+def look_from(request: gr.Request, video: str | None, start: float) -> tuple[Any, int, None]:
+    """Who is there at another beginning; whom and what was chosen before is not."""
+    if not video:
+        return gr.skip(), 0, None
+    try:
+        return _thumbnails(_people(video, float(start or 0), None), language_of(request)), 0, None
+    except FreeAvatarError:  # the preview says what is wrong
+        return gr.Gallery(visible=False), 0, None
 
 
 def _thumbnails(people: list[Person], language: str) -> Any:
@@ -138,8 +155,9 @@ def see(
         people = [] if crop else _people(video, clip.start, clip.end)
         second = people[min(face, len(people) - 1)].second if people else clip.start
         shown = preview(video, second, avatar, options=options, size=_SIZE)
-    except FaceError:
-        return _trouble(say(language, "clip.no_face")), frame_to_draw(video, start)
+    except FaceError as error:
+        words = str(error) if clip.face else say(language, "clip.no_face")
+        return _trouble(words), frame_to_draw(video, start)
     except FreeAvatarError as error:
         return _trouble(str(error)), gr.skip()
     return _pair(shown.crop, shown.posed, say(language, "clip.reads", second=f"{shown.second:.1f}")), gr.skip()
@@ -155,7 +173,10 @@ def frame_to_draw(video: str | None, start: float) -> Any:
     """The frame on which a box is drawn by hand."""
     if not video:
         return gr.skip()
-    frame = open_source(Path(video)).frame_at(start).image
+    try:
+        frame = open_source(Path(video)).frame_at(start).image
+    except FreeAvatarError as error:
+        raise gr.Error(str(error)) from error
     height, width = frame.shape[:2]
     value = {"frame": data_url(frame, height=480), "width": width, "height": height}
     return gr.HTML(value=cast(Any, value), visible=True)
@@ -166,8 +187,9 @@ def _people(video: str, start: float, end: float | None) -> list[Person]:
     return find_people(video, start=start, end=end)
 
 
-def _picked(event: gr.SelectData) -> int:
-    return event.index
+def _picked(event: gr.SelectData) -> tuple[int, None]:
+    """Whose thumbnail was clicked; a box that was drawn no longer counts."""
+    return event.index, None
 
 
 def _drawn(event: gr.EventData) -> list[float]:

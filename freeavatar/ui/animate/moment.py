@@ -87,7 +87,7 @@ def curves_of(id: str | None, avatar: str, *values: Any) -> Any:
     step = max(1, len(played.times) // _MOST_POINTS)
     names = most_moving(played)
     return {
-        "times": np.round(played.times[::step], 3).tolist(),
+        "times": np.round(played.times[::step], 4).tolist(),
         "curves": [
             {"name": name, "values": np.round(played.weights[::step, played.names.index(name)], 3).tolist()}
             for name in names

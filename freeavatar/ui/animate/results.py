@@ -1,5 +1,6 @@
 """After the run: video, moment and curves, model, files; a comparison; the run's link."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ TO_MOMENT = """id => {
 """Brings what a slider changes into sight."""
 
 
-SHOWN = 12
+SHOWN = 13
 """How many components :attr:`Results.shown` names."""
 
 
@@ -65,7 +66,7 @@ class Results:
         """What :func:`show` fills."""
         return [
             self.id, self.pinned, self.panel, self.avatar, self.video, self.second, self.again, self.model_of,
-            self.model, self.zip, self.profile, self.files,
+            self.model, self.zip, self.profile, self.files, self.unpin,
         ]  # fmt: skip
 
 
@@ -105,7 +106,7 @@ def _build_moment() -> tuple[Any, ...]:
         value={}, html_template='<div class="fa-stage"></div>', js_on_load=script(_HERE / "stage.js", words="stage."),
         elem_id="stage",
     )  # fmt: skip
-    second = gr.Slider(0, 1, 0, step=0.01, label=word("result.second"), elem_id="moment-second")
+    second = gr.Slider(0, 1, 0, step=0.001, label=word("result.second"), elem_id="moment-second")
     curves = gr.HTML(
         value={}, html_template='<div class="fa-chart"></div>',
         js_on_load=script(_HERE / "chart.js", words="chart.", SCRIPT=str(plotly_script())),
@@ -134,10 +135,11 @@ def show(run: Run) -> list[Any]:
     return [
         run.id, None, gr.Column(visible=True),
         gr.Dropdown(choices=choices_of(list(run.avatars)), value=run.avatars[0]),
-        str(run.video), gr.Slider(maximum=max(round(last, 2), 0.01), value=0), gr.Button(visible=False),
+        str(run.video), gr.Slider(maximum=max(math.ceil(1000 * last) / 1000, 0.01), value=0), gr.Button(visible=False),
         gr.Radio(choices=choices, value=run.avatars[0], visible=len(choices) > 1),
         str(run.folder / run.files[run.avatars[0]]["glb"]), gr.DownloadButton(value=str(run.zip), visible=True),
         gr.DownloadButton(value=profile, visible=profile is not None), [str(path) for path in run.downloads],
+        gr.Button(visible=False),
     ]  # fmt: skip
 
 
@@ -178,7 +180,13 @@ def _is_behind(id: str, values: Sequence[Any]) -> bool:
         stored = load_run(id).settings
     except FreeAvatarError:
         return False
-    return {**settings_of(values), "profile": None} != {**stored, "profile": None}
+    return _read(settings_of(values)) != _read(stored)
+
+
+def _read(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with what their profile says in the place of its path."""
+    path = settings["profile"] if settings["calibration"] == "profile" else None
+    return {**settings, "profile": Path(path).read_bytes() if path and Path(path).is_file() else None}
 
 
 def restore(request: gr.Request) -> list[Any]:
@@ -197,7 +205,7 @@ def restore(request: gr.Request) -> list[Any]:
 
 
 def _picked(event: gr.EventData) -> float:
-    return round(float(event.time), 2)
+    return math.ceil(1000 * float(event.time)) / 1000  # not before the frame
 
 
 def _model_of(id: str | None, avatar: str) -> Any:

@@ -26,6 +26,7 @@ from freeavatar.video import VideoReader
 LINE = Line()
 """One animation at a time."""
 _REFRESH = 0.2
+_BUSY = "fa-busy"
 PROFILE = "profile.json"
 """The profile that a run was calibrated with."""
 
@@ -38,6 +39,11 @@ def note(text: str) -> str:
     return f'<div class="fa-status" role="status">{html.escape(text)}</div>'
 
 
+def is_busy(status: str | None) -> bool:
+    """Whether a status is one of a run that waits or works."""
+    return _BUSY in (status or "")
+
+
 def bar(progress: Progress, language: str) -> str:
     """A status with a bar."""
     total = progress.total or 0
@@ -47,7 +53,7 @@ def bar(progress: Progress, language: str) -> str:
     left = progress.seconds_left if progress.done else None
     remaining = say(language, "run.left", seconds=f"{left:.0f}") if left is not None else ""
     return (
-        f'<div class="fa-status" role="status"><b>{say(language, f"run.{progress.stage}")}</b> · {count}{speed}'
+        f'<div class="fa-status {_BUSY}" role="status"><b>{say(language, f"run.{progress.stage}")}</b> · {count}{speed}'
         f'{remaining}<div class="fa-track"><div class="fa-fill" style="width:{100 * share:.1f}%"></div></div></div>'
     )
 
@@ -83,10 +89,11 @@ def write_again(request: gr.Request | None, id: str | None, *values: Any) -> Ite
 def _in_turn(language: str, work: Callable[[], Generator[str, None, Run]]) -> Iterator[Step]:
     with LINE.place() as place:
         for before in place.wait():
-            yield note(say(language, "run.waiting", number=before)), None
+            yield note(say(language, "run.waiting", number=before)).replace("fa-status", f"fa-status {_BUSY}", 1), None
         try:
             result = yield from _touching(place, work())
         except FreeAvatarError as error:
+            yield note(str(error)), None
             raise gr.Error(str(error), title=say(language, "run.failed"), duration=None) from error
     yield summary(result, language), result
 
@@ -110,7 +117,7 @@ def _animate(
     info = VideoReader(video).info
     if info.duration is not None:
         _check_length((clip.end or info.duration) - clip.start)
-    if clip.end is not None and info.duration is not None and clip.end >= info.duration - 0.01:
+    if clip.end is not None and clip.end >= (info.duration or clips.MAX_SECONDS) - 0.01:
         options = replace(options, end=None)
     prune_runs()
     folder, copy = new_run(video)
@@ -118,6 +125,7 @@ def _animate(
         settings = _keep_profile(settings, folder)
         report = yield from _watch(animate_steps(copy, avatars, out=folder, options=options), language)
         result = _stored(report, folder, settings)
+        yield summary(result, language)  # the last moment to cancel
         result.save()
         return result
     finally:
@@ -126,11 +134,11 @@ def _animate(
 
 def _rewrite(id: str | None, settings: dict[str, Any], language: str) -> Generator[str, None, Run]:
     stored = load_run(id)
-    settings = _keep_profile(settings, stored.folder)
     take = load_take(stored.folder / stored.take)
     clip = Clip(take.info.start, take.info.end, take.info.face, take.info.crop)
     steps = animate_steps(take.path, stored.avatars, out=stored.folder, options=options_of(settings, clip))
     report = yield from _watch(steps, language)
+    settings = _keep_profile(settings, stored.folder)
     result = _stored(report, stored.folder, settings)
     result.save()
     return result
