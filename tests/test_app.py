@@ -105,6 +105,11 @@ def test_a_visitor_previews_animates_downloads_slides_and_comes_back(page, short
     page.wait_for_function("location.search.includes('run=')")
     page.reload()
     page.wait_for_selector("#status :text('10 frames animated')", timeout=60_000)
+    page.get_by_role("tab", name="3D model").click()
+    page.wait_for_selector("#model canvas", timeout=60_000)
+    page.click("#settings > button")
+    page.locator("#gain input[type=range]").press("ArrowLeft")
+    page.wait_for_selector("#again:visible", timeout=30_000)
 
 
 def test_a_click_on_a_portrait_chooses_the_avatar_and_another_leaves_it_out(page):

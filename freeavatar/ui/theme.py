@@ -15,5 +15,5 @@ CSS = """
   border: 1px solid var(--border-color-primary); color: var(--body-text-color); line-height: 1.5; }
 .fa-track { margin-top: 8px; height: 8px; border-radius: 4px; overflow: hidden;
   background: var(--border-color-primary); }
-.fa-fill { height: 100%; background: var(--color-accent); transition: width .2s linear; }
+.fa-fill { height: 100%; background: var(--color-accent); }
 """

@@ -14,6 +14,7 @@ from freeavatar.ui.animate.clip import EXAMPLES, build_clip, connect_clip, warm_
 from freeavatar.ui.animate.controls import build_controls
 from freeavatar.ui.animate.moment import curves_of, faces_at
 from freeavatar.ui.animate.results import (
+    KEYS,
     LINK,
     SHOWN,
     Results,
@@ -67,6 +68,7 @@ def _build_video(demo: gr.Blocks) -> Cast:
     ]  # fmt: skip
     hidden: Any = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
     cancel.click(None, cancels=running, **hidden).then(_stopped, results.status, results.status, **hidden)
+    demo.load(None, None, None, js=KEYS)
     loaded = demo.load(restore, None, [*shows, *values, whom.chosen], **hidden)
     for event in (*running, loaded):
         _reveal(event, results, values)

@@ -33,6 +33,11 @@ TO_MOMENT = """id => {
 """Brings what a slider changes into sight."""
 
 
+KEYS = """() => document.addEventListener('keyup', ({ target }) => {
+  const isSlider = target.matches?.('#settings input[type=range]');
+  if (isSlider) target.dispatchEvent(new PointerEvent('pointerup', { bubbles: true }));
+})"""
+"""Tells that a slider came to rest after a key, too: Gradio listens to the pointer alone."""
 SHOWN = 13
 """How many components :attr:`Results.shown` names."""
 
@@ -55,6 +60,7 @@ class Results:
     pin: gr.Button
     unpin: gr.Button
     again: gr.Button
+    model_tab: gr.Tab
     model_of: gr.Radio
     model: gr.Model3D
     zip: gr.DownloadButton
@@ -83,7 +89,7 @@ def build_results() -> Results:
                 )  # fmt: skip
             with gr.Tab(word("result.moment"), id="moment"):
                 second, stage, curves, avatar, pin, unpin = _build_moment()
-            with gr.Tab(word("result.model"), id="model"):
+            with gr.Tab(word("result.model"), id="model") as model_tab:
                 model_of = gr.Radio([], label=word("result.avatar"), visible=False, elem_id="model-of")
                 model = gr.Model3D(
                     first["model"], label=word("result.model.label"), height=420,
@@ -97,7 +103,7 @@ def build_results() -> Results:
         again = gr.Button(word("result.again"), variant="primary", visible=False, elem_id="again")
     return Results(
         gr.Textbox(visible=False), gr.State(None), status, panel, avatar, video, second, stage, curves, pin, unpin,
-        again, model_of, model, bundle, profile, files,
+        again, model_tab, model_of, model, bundle, profile, files,
     )  # fmt: skip
 
 
@@ -154,7 +160,11 @@ def connect_results(results: Results, controls: Controls) -> None:
     settled = [results.stage, results.chart, results.again]
     gr.on([*controls.settling, results.avatar.change], settle, facing, settled, **quick)
     results.chart.pick(_picked, None, results.second, queue=False, **hidden)
-    results.model_of.change(_model_of, [results.id, results.model_of], results.model, queue=False, **hidden)
+    chosen = [results.id, results.model_of]
+    results.model_of.change(_model_of, chosen, results.model, queue=False, **hidden)
+    # A model that is set while its tab is hidden is never drawn.
+    emptied = results.model_tab.select(lambda: None, None, results.model, queue=False, **hidden)
+    emptied.then(_model_of, chosen, results.model, queue=False, **hidden)
     pinned = results.pin.click(
         _pin, [results.avatar, results.id, *values], [results.pinned, results.unpin], queue=False, **hidden
     )
@@ -210,7 +220,7 @@ def _picked(event: gr.EventData) -> float:
 
 def _model_of(id: str | None, avatar: str) -> Any:
     if not id or not avatar:
-        return gr.skip()
+        return _example()["model"]
     run = load_run(id)
     return str(run.folder / run.files[avatar]["glb"])
 
