@@ -34,9 +34,10 @@ Step = tuple[str, Run | None]
 """What the page shows while it waits, and the result in the end."""
 
 
-def note(text: str) -> str:
-    """A status in words."""
-    return f'<div class="fa-status" role="status">{html.escape(text)}</div>'
+def note(text: str, *, is_busy: bool = False) -> str:
+    """A status in words: of a run that waits or works, or of anything else."""
+    kind = f"fa-status {_BUSY}" if is_busy else "fa-status"
+    return f'<div class="{kind}" role="status">{html.escape(text)}</div>'
 
 
 def is_busy(status: str | None) -> bool:
@@ -89,7 +90,7 @@ def write_again(request: gr.Request | None, id: str | None, *values: Any) -> Ite
 def _in_turn(language: str, work: Callable[[], Generator[str, None, Run]]) -> Iterator[Step]:
     with LINE.place() as place:
         for before in place.wait():
-            yield note(say(language, "run.waiting", number=before)).replace("fa-status", f"fa-status {_BUSY}", 1), None
+            yield note(say(language, "run.waiting", number=before), is_busy=True), None
         try:
             result = yield from _touching(place, work())
         except FreeAvatarError as error:
