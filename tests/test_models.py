@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -30,8 +31,9 @@ def tiny() -> Bundle:
 
 
 @pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "vit_tiny_patch16_224"])
-def test_encoders_share_one_interface(backbone):
-    encoder = Encoder(EncoderConfig(backbone, 112, 64)).eval()
+@pytest.mark.parametrize("has_cells", [True, False])
+def test_encoders_share_one_interface(backbone, has_cells):
+    encoder = Encoder(EncoderConfig(backbone, 112, 64, has_cells=has_cells)).eval()
     feature, embedding = encoder(torch.rand(2, 3, 112, 112))
     assert feature.shape == (2, 64) and embedding.shape == (2, 16)
     torch.testing.assert_close(embedding.norm(dim=1), torch.ones(2))
@@ -76,6 +78,16 @@ def test_bundles_round_trip_in_half_precision(tiny, tmp_path):
     assert not any(p.requires_grad for p in loaded.encoder.parameters())
     assert loaded.identities["pip"].names == ("happy",) and loaded.renderer is None
     torch.testing.assert_close(loaded.identities["pip"].drive, tiny.identities["pip"].drive, rtol=1e-2, atol=1e-3)
+
+
+def test_bundles_from_before_the_encoder_looked_at_cells_give_what_they_gave(tiny, tmp_path):
+    encoder = Encoder(EncoderConfig(image_size=32, feature_size=24, has_cells=False)).eval()
+    save_bundle(tmp_path, replace(tiny, encoder=encoder))
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["encoder"]["has_cells"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    crops = torch.rand(2, 1, 32, 32)
+    torch.testing.assert_close(load_bundle(tmp_path).encoder(crops)[0], encoder(crops)[0], rtol=2e-2, atol=2e-2)
 
 
 def test_weights_that_do_not_fit_are_refused_in_words(tiny, tmp_path):

@@ -33,10 +33,10 @@ def random_views(
     def uniform(low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(count, generator=generator)
 
-    angle, scale = torch.deg2rad(uniform(-5, 5)), uniform(0.94, 1.06)
+    angle, scale = torch.deg2rad(uniform(-2.5, 2.5)), uniform(0.97, 1.03)
     cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
     flip = 1 - 2 * mirror.float()
-    shift_x, shift_y = uniform(-0.04, 0.04), uniform(-0.04, 0.04)
+    shift_x, shift_y = uniform(-0.015, 0.015), uniform(-0.015, 0.015)
     rows = [torch.stack([cos * flip, -sin, shift_x], 1), torch.stack([sin * flip, cos, shift_y], 1)]
     views = view_of_crops(crops, size, warp=torch.stack(rows, 1))
     if not relight:

@@ -4,7 +4,7 @@ A stage is a model, a function that draws batches and a function from a batch to
 (:class:`Stage`); :func:`run` does the rest: precision, accumulation, schedule, average of the weights,
 checkpoints, metrics, and any number of processes::
 
-    torchrun --standalone --nproc_per_node=2 -m training.pretrain ... --parts 2
+    torchrun --standalone --nproc_per_node=2 -m -- training.pretrain ... --parts 2
 
 A step is made of ``parts``: batches of their own, whose gradients are averaged. One process works through all
 of them, several share them out, so that the same settings give the same curve on any number of processes.

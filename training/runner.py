@@ -16,12 +16,13 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from freeavatar.files import replacing
+from freeavatar.models import load_encoder
 from freeavatar.models.library import add_bundle
 from training.engine import MARK
 from training.jobs import LOG, STOP, JobConfig, read_run, read_status, write_status
@@ -74,7 +75,8 @@ def _rehearse(config: JobConfig) -> list[str]:
 
 def _train(folder: Path, config: JobConfig) -> list[str]:
     plan, base = config.amount, Path(config.base)
-    settings = json.loads((base / "config.json").read_text())
+    settings = asdict(load_encoder(base).config)
+    cells = "--has-cells" if settings.pop("has_cells") else "--no-has-cells"
     slow = 0.01 if plan.backbone_rate else 0.0
     options: dict[str, Any] = {
         "out": folder / "encoder", "start": base, "teacher": base, "device": config.device.partition(":")[0],
@@ -83,13 +85,13 @@ def _train(folder: Path, config: JobConfig) -> list[str]:
         "log-every": max(1, plan.steps // 100), "report-every": max(1, plan.steps // plan.reports),
         "save-minutes": 1, "backbone-rate": plan.backbone_rate, "listed-share": 3,
         "feature-rate": slow, "decoder-rate": slow, "distillation": 2, "embedding-share": 0.5,
-        **{name.replace("_", "-"): value for name, value in settings["encoder"].items()},
+        **{name.replace("_", "-"): value for name, value in settings.items()},
     }  # fmt: skip
     if config.held_out is not None:
         options["held-out"] = config.held_out
     if config.original is not None:
         options["faces"] = config.original
-    command = ["training.train", "--is-norm-frozen", *([] if plan.backbone_rate else ["--no-is-relit"])]
+    command = ["training.train", "--is-norm-frozen", cells, *([] if plan.backbone_rate else ["--no-is-relit"])]
     command += [text for name, value in options.items() for text in (f"--{name}", str(value))]
     if config.processes == 1:
         return [sys.executable, "-m", *command]

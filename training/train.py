@@ -141,10 +141,9 @@ class Trainee(nn.Module):
     def parts(self, rates: PartRates) -> list[tuple[nn.Module, float]]:
         """The parts whose learning rate has a factor, with it; all others have 1."""
         encoder = self.encoder
-        pooling = [(encoder.reduce, rates.backbone_rate)] if encoder.reduce is not None else []
         return [
             (encoder.backbone, rates.backbone_rate),
-            *pooling,
+            (encoder.reduce, rates.backbone_rate),
             (encoder.project, rates.feature_rate),
             (self.decoder, rates.decoder_rate),
         ]

@@ -88,7 +88,7 @@ def load_bundle(folder: Path = DEFAULT_WEIGHTS, *, device: torch.device | str = 
     config = _read_config(folder)
     with _explaining(folder / "config.json"):
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config["decoder"].items()}
-        encoder, decoder = Encoder(EncoderConfig(**config["encoder"])), RigDecoder(DecoderConfig(**fields))
+        encoder, decoder = Encoder(_encoder_config(config)), RigDecoder(DecoderConfig(**fields))
     if encoder.config.feature_size != decoder.config.feature_size:
         raise WeightsError(
             f"{folder}: the encoder gives {encoder.config.feature_size} features and the decoder takes "
@@ -136,7 +136,7 @@ def load_encoder(folder: Path = DEFAULT_WEIGHTS, *, device: torch.device | str =
     """
     config = _read_config(Path(folder))
     with _explaining(Path(folder) / "config.json"):
-        encoder = Encoder(EncoderConfig(**config["encoder"]))
+        encoder = Encoder(_encoder_config(config))
     _load_part(encoder, Path(folder) / "encoder.safetensors", device)
     return encoder.to(memory_format=torch.channels_last)
 
@@ -209,6 +209,11 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if version != FORMAT:
         raise WeightsError(f"{folder} holds weights of format {version}, expected {FORMAT}: train them again.")
     return config
+
+
+def _encoder_config(config: dict[str, Any]) -> EncoderConfig:
+    """The encoder's settings; bundles from before it looked at cells do not name them."""
+    return EncoderConfig(**{"has_cells": False, **config["encoder"]})
 
 
 @contextmanager

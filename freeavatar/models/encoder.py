@@ -14,6 +14,8 @@ EMBEDDING_SIZE = 16
 """Dimensions of the expression embedding (Vemulapalli and Agarwala 2019; the paper keeps them)."""
 TOKEN_SIZE = 32
 """Numbers that each of a ViT's tokens is reduced to."""
+CELL_SIZES = {2: 8, 3: 32}
+"""Numbers that each cell of a CNN's maps is reduced to: of 8 x 8 pixels (stage 2), and of 16 x 16 (stage 3)."""
 VIEW = (12, 20, 132, 140)
 """What the encoder sees of a 144 x 144 loose crop: left, top, right, bottom in crop pixels."""
 
@@ -30,6 +32,8 @@ class EncoderConfig:
     """Dimensions of the pooled feature."""
     patch_size: int = 16
     """Side of a ViT's patches in pixels; EfficientNet-Lite0 has none."""
+    has_cells: bool = True
+    """A CNN's feature sees its finer maps cell by cell, besides the mean over the last one."""
 
     def __post_init__(self) -> None:
         if self.image_size % 16:
@@ -55,16 +59,16 @@ def make_backbone(config: EncoderConfig) -> Any:
 class Encoder(nn.Module):
     """A timm backbone on luma, a linear map to the feature, and one more to the embedding.
 
-    A ViT's patches are each reduced by one linear map and laid side by side, for in an aligned crop the place of a
-    patch is a part of the face. Their mean would have to carry the place along, and learns an order slower.
+    A ViT's patches, and the cells of a CNN's finer maps, are each reduced by one linear map and laid side by side, for
+    in an aligned crop a place is a part of the face. A mean has to carry the place along: a ViT learns an order slower
+    through it, and a CNN hardly sees what moves by two pixels, such as a jaw to one side or a puffed cheek.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
         self.backbone = make_backbone(config)
-        self.reduce = nn.Linear(self.backbone.num_features, TOKEN_SIZE) if config.is_vit else None
-        pooled = TOKEN_SIZE * self.backbone.patch_embed.num_patches if config.is_vit else self.backbone.num_features
+        self.reduce, pooled = self._reduction()
         self.project = nn.Linear(pooled, config.feature_size)
         self.embed = nn.Linear(config.feature_size, EMBEDDING_SIZE)
 
@@ -80,13 +84,31 @@ class Encoder(nn.Module):
         return self.tell(self.pool(crops))
 
     def pool(self, crops: Tensor) -> Tensor:
-        """What the backbone gives, ``(B, P)``, of crops as above: means over a CNN's map, or a ViT's patches."""
+        """What the backbone gives, ``(B, P)``, of crops as above: a ViT's patches, or the mean over a CNN's last map
+        and the cells of finer ones."""
         if crops.shape[1] == 3:
             crops = to_luma(crops)
-        found: Tensor = self.backbone(backbone_input(crops))
-        if self.reduce is not None:
-            found = self.reduce(found[:, self.backbone.num_prefix_tokens :]).flatten(1)
-        return found
+        views = backbone_input(crops)
+        if self.config.is_vit:
+            patches = self.backbone(views)[:, self.backbone.num_prefix_tokens :]
+            return self.reduce[0](patches).flatten(1)
+        last, maps = self.backbone.forward_intermediates(views, indices=list(CELL_SIZES))
+        cells = [reduce(one).flatten(1) for reduce, one in zip(self.reduce, maps, strict=False)]
+        return torch.cat([self.backbone.forward_head(last), *cells], dim=1)
+
+    def _reduction(self) -> tuple[nn.ModuleList, int]:
+        """Linear maps on patches, or on the cells of each map; numbers of all that is pooled."""
+        config, backbone = self.config, self.backbone
+        if config.is_vit:
+            reduce: list[nn.Module] = [nn.Linear(backbone.num_features, TOKEN_SIZE)]
+            return nn.ModuleList(reduce), TOKEN_SIZE * backbone.patch_embed.num_patches
+        reduce, pooled = [], backbone.num_features
+        if config.has_cells:
+            for stage, size in CELL_SIZES.items():
+                told = backbone.feature_info[stage]
+                reduce.append(nn.Conv2d(told["num_chs"], size, 1))
+                pooled += size * (-(-config.image_size // told["reduction"])) ** 2
+        return nn.ModuleList(reduce), pooled
 
     def tell(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """Features and embeddings, as above, of what :meth:`pool` gives."""
