@@ -74,7 +74,7 @@ def faces(tmp_path_factory) -> Path:
 
 def config_of(out, renders=None, faces=None, **more):
     data = {name: more.pop(name) for name in ("triplets", "real_share", "balance") if name in more}
-    rest = {name: more.pop(name) for name in ("start", "teacher", "losses", "encoder") if name in more}
+    rest = {name: more.pop(name) for name in ("start", "teacher", "losses", "encoder", "frozen_stages") if name in more}
     engine = EngineConfig(out, **{"steps": 20, "batch": 12, "log_every": 5, "save_minutes": 9.0, **more})
     mixture = MixtureConfig((renders,) if renders else (), faces, **data)
     return TrainConfig(engine, mixture, **{"encoder": ENCODER, "is_pretrained": False, **rest})
@@ -166,6 +166,17 @@ def test_drawn_rigs_are_possible_faces():
     shows_tongue = rigs[:, INDEX["tongueOut"]] > 0
     assert shows_tongue.any() and (rigs[shows_tongue, INDEX["jawOpen"]] > 0.15).all()
     assert (rigs.max(0) > 0.5).all()
+
+
+def test_rare_shapes_are_common_where_asked_and_never_impossible():
+    shares = []
+    for is_rare in (False, True):
+        rng = np.random.default_rng(0)
+        sampler = RigSampler(np.zeros((1, 52), np.float32), is_rare=is_rare)
+        rigs = np.stack([sampler.draw(rng) for _ in range(500)])
+        assert (np.minimum(rigs[:, INDEX["jawLeft"]], rigs[:, INDEX["jawRight"]]) == 0).all()
+        shares.append((rigs[:, [INDEX[name] for name in ("cheekPuff", "noseSneerLeft", "jawLeft")]] > 0.25).mean(0))
+    assert (shares[1] > 2 * shares[0]).all() and (shares[1] > 0.08).all()
 
 
 def test_renders_are_reproducible_and_labelled(renders):
@@ -312,6 +323,18 @@ def test_a_run_can_start_from_a_bundle(renders, teacher, tmp_path):
     )
     with pytest.raises(WeightsError, match="another architecture"):
         Trainee(config_of(tmp_path, renders, start=teacher))
+
+
+def test_frozen_stages_keep_weights_and_statistics(renders, teacher, tmp_path):
+    start = load_bundle(teacher).encoder
+    config = config_of(tmp_path, renders, start=teacher, encoder=start.config, steps=2, frozen_stages=2)
+    before, after = start.backbone.state_dict(), load_bundle(train(config)).encoder.backbone.state_dict()
+    frozen = tuple(f"{name}." for name in ("conv_stem", "bn1", "blocks.0", "blocks.1"))
+    moved = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert not [name for name in moved if name.startswith(frozen)]
+    assert {"blocks.2.0.conv_pw.weight", "blocks.2.0.bn1.running_mean"} <= moved
+    with pytest.raises(ValueError, match="no stages to freeze"):
+        config_of(tmp_path, renders, frozen_stages=1, encoder=EncoderConfig("vit_tiny_patch16_224", 32, 16))
 
 
 def test_a_vit_learns_faster_at_its_top_and_each_parameter_once(renders, tmp_path):

@@ -1,6 +1,7 @@
 """Render faces with known rigs, cropped as the encoder sees real ones.
 
     python -m training.render_faces --avatars IDENTITIES --labels labels.csv --out DIR
+    python -m training.render_faces --avatars IDENTITIES --labels labels.csv --out RARE --count 14500 --is-rare
     python -m training.render_faces --avatars IDENTITIES --labels labels.csv --out PAIRS --repeats 4 --sides
     python -m training.render_faces --avatars IDENTITIES --labels labels.csv --out ACTED --is-reenactment
     python -m training.render_faces --avatars freeavatar/avatars/assets --out /tmp/renders --count 24  # under a minute
@@ -58,6 +59,8 @@ class RenderConfig:
     """Standard deviation of the error of the landmarks, in crop pixels."""
     is_natural: bool = False
     """Natural expressions and moderate poses, for measuring."""
+    is_rare: bool = False
+    """Natural expressions with two to four rare shapes on each."""
     seed: int = 0
     color: bool = False
     """Write ``frames.npy`` (N, 512, 512, 3) RGB as well: loose pictures a face tracker can be run on."""
@@ -184,7 +187,8 @@ def render_faces(config: RenderConfig) -> None:
         rig_of: Callable[[int], np.ndarray] = seen.__getitem__
     else:
         expressions = assign_expressions(config)
-        rig_of = Casting(RigSampler(seen, is_natural=config.is_natural), rng, has_sides=config.sides).rig
+        sampler = RigSampler(seen, is_natural=config.is_natural, is_rare=config.is_rare)
+        rig_of = Casting(sampler, rng, has_sides=config.sides).rig
     count = len(expressions)
     turns = [k for k in range(len(paths)) for _ in range(k * count // len(paths), (k + 1) * count // len(paths))]
     render_rigs([paths[k] for k in turns], lambda i: rig_of(int(expressions[i])), config, rng)

@@ -14,6 +14,9 @@ _RARE = (
     "mouthShrugUpper", "mouthDimple", "mouthStretch", "eyeBlink", "cheekSquint", "browOuterUp",
     "mouthClose", "mouthPucker", "mouthUpperUp", "mouthLowerDown", "mouthSmile", "browInnerUp", "jawOpen",
 )  # fmt: skip
+_RAREST = _RARE[:20]
+"""What is put together where rare shapes are to be common; the four that are hardest to see twice as often."""
+_ODDS = np.where(np.isin(_RAREST, ("cheekPuff", "noseSneer", "jawSide", "mouthSide")), 2, 1) / (len(_RAREST) + 4)
 _EXCLUSIVE = (
     ("jawLeft", "jawRight"), ("mouthLeft", "mouthRight"),
     ("eyeBlinkLeft", "eyeWideLeft"), ("eyeBlinkRight", "eyeWideRight"),
@@ -38,10 +41,12 @@ class RigSampler:
     """Silver labels, ``(N, 52)`` in [0, 1]; channels without a label are 0."""
     is_natural: bool = False
     """Keep to expressions people were seen with, a third of them with one rare shape on top."""
+    is_rare: bool = False
+    """Put two to four rare shapes on every one of them."""
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """One rig, ``(52,)`` float32 in [0, 1]."""
-        kind = 0.0 if self.is_natural else rng.uniform()
+        kind = 0.0 if self.is_natural or self.is_rare else rng.uniform()
         rig = np.zeros(len(ARKIT), np.float32)
         if kind < 0.72:
             rig = self.seen[rng.integers(len(self.seen))] * rng.uniform(0.6, 1.25)
@@ -52,7 +57,11 @@ class RigSampler:
         count = rng.choice(4, p=[0.30, 0.35, 0.22, 0.13]) if kind < 0.72 else rng.integers(0, 5)
         if self.is_natural:
             count = int(rng.uniform() < 1 / 3)
-        for name in rng.choice(_RARE, count, replace=False):
+        if self.is_rare:
+            added = rng.choice(_RAREST, rng.integers(2, 5), replace=False, p=_ODDS)
+        else:
+            added = rng.choice(_RARE, count, replace=False)
+        for name in added:
             self._add(rig, str(name), rng)
         if rng.uniform() < 0.4:
             self._gaze(rig, rng)
