@@ -77,8 +77,8 @@ class RenderConfig:
             raise ValueError(f"{self.avatars} holds no .glb file, expected baked identities")
         if not 1 <= self.repeats <= avatars:
             raise ValueError(f"repeats is {self.repeats}, expected 1 to the number of avatars, {avatars}")
-        if self.is_reenactment and (self.labels is None or self.sides or self.repeats > 1):
-            raise ValueError("is_reenactment needs labels, and neither sides nor repeats")
+        if self.is_reenactment and (self.labels is None or self.sides or self.is_rare or self.repeats > 1):
+            raise ValueError("is_reenactment needs labels, and neither sides, is_rare nor repeats")
 
 
 class FaceRenderer:

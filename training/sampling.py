@@ -8,14 +8,16 @@ from freeavatar.render import Light, Lighting
 from freeavatar.rig import ARKIT, mirrored
 
 INDEX = {name: k for k, name in enumerate(ARKIT)}
-_RARE = (
+_RAREST = (
     "cheekPuff", "noseSneer", "tongueOut", "jawSide", "mouthSide", "mouthRollLower", "mouthRollUpper",
     "mouthPress", "mouthFrown", "eyeWide", "jawForward", "browDown", "mouthFunnel", "mouthShrugLower",
     "mouthShrugUpper", "mouthDimple", "mouthStretch", "eyeBlink", "cheekSquint", "browOuterUp",
+)  # fmt: skip
+"""What is put together where rare shapes are to be common; the four that are hardest to see twice as often."""
+_RARE = (
+    *_RAREST,
     "mouthClose", "mouthPucker", "mouthUpperUp", "mouthLowerDown", "mouthSmile", "browInnerUp", "jawOpen",
 )  # fmt: skip
-_RAREST = _RARE[:20]
-"""What is put together where rare shapes are to be common; the four that are hardest to see twice as often."""
 _ODDS = np.where(np.isin(_RAREST, ("cheekPuff", "noseSneer", "jawSide", "mouthSide")), 2, 1) / (len(_RAREST) + 4)
 _EXCLUSIVE = (
     ("jawLeft", "jawRight"), ("mouthLeft", "mouthRight"),
