@@ -151,7 +151,7 @@ def test_the_error_within_regions_is_that_of_one_picture_however_many_there_are(
     assert picture_loss(found, true, region, 10.0)["regions"] == pytest.approx(5.0)
 
 
-@pytest.mark.parametrize("name", ["rig", "image", "feature", "silver", "symmetry"])
+@pytest.mark.parametrize("name", ["rig", "image", "silver", "symmetry"])
 def test_every_loss_moves_the_decoder(parts, name):
     student, objective, batch = parts(replace(ONLY, **{name: 1.0}))
     losses = objective(student, batch)

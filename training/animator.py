@@ -13,7 +13,7 @@ from freeavatar.pipeline.face_view import FaceView
 from freeavatar.render import Look, Renderer
 from freeavatar.rig import ARKIT, mirrored
 from training.batches import Batch
-from training.losses import distillation_loss, picture_loss, rig_loss
+from training.losses import picture_loss, rig_loss
 from training.portraits import Portraits, to_images
 from training.silver import SilverLoss
 
@@ -39,8 +39,6 @@ class AnimatorLosses:
     """Pictures of those rigs, on the whole and on mouth and eyes."""
     perceptual: float = 1.0
     """Embedding of real faces against that of the avatar that plays them."""
-    feature: float = 0.5
-    """The same for the pooled feature, each brought to mean 0 and variance 1."""
     silver: float = 1.0
     """Silver labels of real faces."""
     symmetry: float = 0.2
@@ -184,8 +182,8 @@ class AnimatorObjective:
             found["distillation"] = self._strayed(torch.cat([real, rendered]), batch)
         if weights.image:
             found["image"] = self._image_loss(model, rendered, batch)
-        if weights.perceptual or weights.feature:
-            found |= self._perceptual_losses(model, real, batch)
+        if weights.perceptual:
+            found["perceptual"] = self._perceptual_loss(model, real, batch)
         if weights.drive and self._declared:
             found["drive"] = sum(
                 (model.identities[name].drive - rows).square().sum() for name, rows in self._declared.items()
@@ -207,13 +205,11 @@ class AnimatorObjective:
         losses = picture_loss(found, true, self._judge.regions[players], 10.0)
         return losses["whole"] + losses["regions"]
 
-    def _perceptual_losses(self, model: Any, rigs: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def _perceptual_loss(self, model: Any, rigs: Tensor, batch: Batch) -> Tensor:
         few = slice(self._perceived)
         pictures = self._judge.draw(rigs[few], batch["avatars"][few], model.identities)
-        feature, embedding = self._judge.look(pictures)
-        apart = distillation_loss(feature, embedding, (batch["feature"][few], batch["embedding"][few]))
-        cosine = 1 - (embedding * batch["embedding"][few]).sum(1).mean()
-        return {"perceptual": cosine, "feature": apart - cosine}
+        _, embedding = self._judge.look(pictures)
+        return 1 - (embedding * batch["embedding"][few]).sum(1).mean()
 
 
 Renderers = Literal["neural", "mesh"]

@@ -7,9 +7,9 @@
 
 The decoder sees an expression's feature and the identity code of the avatar that is to play it. Rigs of renders
 are known (``rig``, ``image``); a real face is played by an avatar, drawn by the neural renderer, and looked at by the
-encoder: what that sees should be what it saw in the face (``perceptual``, ``feature``). Encoder and renderer never
-move; the gradient goes through both. Silver labels of real faces may help (``silver``). The features of all images are
-encoded once. Without labelled faces, as after a fine-tune (``configs_refit.yaml``), pictures without labels and the
+encoder: what that sees should be what it saw in the face (``perceptual``). Encoder and renderer never move; the
+gradient goes through both. Silver labels of real faces may help (``silver``). The features of all images are encoded
+once. Without labelled faces, as after a fine-tune (``configs_refit.yaml``), pictures without labels and the
 renders are played, and ``distillation`` keeps the rigs to those of the bundle before. ``OUT/weights`` is a whole
 bundle. Checkpoints and several processes: ``training/engine.py``.
 """
