@@ -107,10 +107,6 @@ class Judge:
                 poses = torch.where(rows[:, None], identity.poses(bounded(identity.controls(plain))), poses)
         return self.renderer(poses, self.appearance.rows(avatars))
 
-    def look(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Features and embeddings of pictures, with gradient."""
-        return look(self.encoder, pictures)
-
 
 class MeshJudge(Judge):
     """Draws with the mesh itself: slower by far on a CPU, and exact."""
@@ -208,7 +204,7 @@ class AnimatorObjective:
     def _perceptual_loss(self, model: Any, rigs: Tensor, batch: Batch) -> Tensor:
         few = slice(self._perceived)
         pictures = self._judge.draw(rigs[few], batch["avatars"][few], model.identities)
-        _, embedding = self._judge.look(pictures)
+        _, embedding = look(self._judge.encoder, pictures)
         return 1 - (embedding * batch["embedding"][few]).sum(1).mean()
 
 
