@@ -18,9 +18,14 @@ from freeavatar.errors import FreeAvatarError
 from freeavatar.explore.export import plotly_script
 from freeavatar.paths import avatars_folder
 from freeavatar.runs import runs_folder
-from freeavatar.ui import admin, animate, explore, label, train
-from freeavatar.ui.theme import CSS, THEME
-from freeavatar.ui.words import I18N, word
+from webapp.admin import tab as admin
+from webapp.animate import tab as animate
+from webapp.common.doors import PASSWORD, is_allowed
+from webapp.common.theme import CSS, THEME
+from webapp.common.words import I18N, word
+from webapp.explore import tab as explore
+from webapp.label import tab as label
+from webapp.train import tab as train
 
 TABS = ("animate", "label", "explore", "train", "admin")
 BEHIND_THE_DOOR = ("train", "admin")
@@ -75,10 +80,10 @@ def main() -> None:
     parser.add_argument("--tabs", nargs="+", choices=TABS, default=list(TABS), help="default: all")
     parser.add_argument("--labels", type=Path, metavar="FILE", help="database of the Label tab")
     args = parser.parse_args()
-    tabs = [name for name in args.tabs if name not in BEHIND_THE_DOOR or admin.is_allowed(args.host)]
+    tabs = [name for name in args.tabs if name not in BEHIND_THE_DOOR or is_allowed(args.host)]
     try:
         if not tabs:
-            raise FreeAvatarError(f"off this machine the tabs train and admin need a password: set {admin.PASSWORD}.")
+            raise FreeAvatarError(f"off this machine the tabs train and admin need a password: set {PASSWORD}.")
         if "animate" in tabs:
             threading.Thread(target=animate.warm_up).start()
         launch(

@@ -7,5 +7,5 @@ The path of a label is the path of the modules::
 A *question* shows a few images to one annotator: which of three is the odd one out, which of twelve
 are like a target, or which of two clips matches an actor. An *answer* names the chosen places in the
 question's canonical order; *shown* is the order on that annotator's screen. Rows are added and never
-changed: an undo is a row too. Only :func:`annotation.forgetting.forget` removes anything.
+changed: an undo is a row too. Only :func:`annotation.store.forgetting.forget` removes anything.
 """

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from annotation.store import Store, default_path
-from annotation.votes import PURPOSES
+from annotation.store.store import Store, default_path
+from annotation.store.votes import PURPOSES
 from freeavatar.errors import FreeAvatarError
 
 
@@ -79,7 +79,7 @@ def _open(args: argparse.Namespace, *, is_new_ok: bool = False) -> Store:
 
 
 def _import(args: argparse.Namespace) -> int:
-    from annotation.importing import ImportOptions, import_pictures
+    from annotation.pool.importing import ImportOptions, import_pictures
 
     options = ImportOptions(licence=args.licence, person=args.person, is_aligned=args.aligned, images=args.images)
     with tqdm(unit="face", disable=None) as bar:
@@ -94,13 +94,13 @@ def _import(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> None:
-    from annotation.comparing import import_comparisons
+    from annotation.asking.comparing import import_comparisons
 
     print(f"{import_comparisons(_open(args, is_new_ok=True), args.csv)} A/B questions added.")
 
 
 def _export(args: argparse.Namespace) -> None:
-    from annotation.exporting import export_labels
+    from annotation.results.exporting import export_labels
 
     done = export_labels(
         _open(args), args.out, kind=args.format, min_agreement=args.min_agreement, images=args.images,
@@ -110,13 +110,13 @@ def _export(args: argparse.Namespace) -> None:
 
 
 def _import_answers(args: argparse.Namespace) -> None:
-    from annotation.answers import import_answers
+    from annotation.results.importing_labels import import_answers
 
     print(f"{import_answers(_open(args, is_new_ok=True), args.csv)} votes added.")
 
 
 def _stats(args: argparse.Namespace) -> None:
-    from annotation.quality import compare_methods, measure_quality
+    from annotation.results.quality import compare_methods, measure_quality
 
     store = _open(args)
     report = measure_quality(store)
@@ -135,7 +135,7 @@ def _stats(args: argparse.Namespace) -> None:
 
 
 def _codes(args: argparse.Namespace) -> int:
-    from annotation.completions import read_completions, write_completions
+    from annotation.people.completions import read_completions, write_completions
 
     wanted = {code.strip().upper() for code in args.codes}
     given = [one for one in read_completions(_open(args)) if not wanted or one.code in wanted]
@@ -152,7 +152,7 @@ def _codes(args: argparse.Namespace) -> int:
 
 
 def _merge(args: argparse.Namespace) -> None:
-    from annotation.merging import merge_store
+    from annotation.store.merging import merge_store
 
     merged = merge_store(_open(args, is_new_ok=True), args.other)
     print(", ".join(f"{count} {table}" for table, count in merged.added.items() if count) or "nothing new", "added.")
@@ -163,13 +163,13 @@ def _merge(args: argparse.Namespace) -> None:
 
 
 def _backup(args: argparse.Namespace) -> None:
-    from annotation.maintenance import backup_store
+    from annotation.store.maintenance import backup_store
 
     print(f"{args.file}: {backup_store(_open(args), args.file) / 2**20:.1f} MB")
 
 
 def _check(args: argparse.Namespace) -> int:
-    from annotation.maintenance import check_store
+    from annotation.store.maintenance import check_store
 
     problems = check_store(_open(args))
     for problem in problems:
@@ -179,11 +179,11 @@ def _check(args: argparse.Namespace) -> int:
 
 
 def _simulate(args: argparse.Namespace) -> None:
-    from annotation.images import Embedder
-    from annotation.index import LiveIndex
-    from annotation.pool import fill_builtin
-    from annotation.questions import Desk
-    from annotation.simulate import Oracle, SimulateOptions, simulate
+    from annotation.asking.desk import Desk
+    from annotation.people.simulate import Oracle, SimulateOptions, simulate
+    from annotation.pool.builtin import fill_builtin
+    from annotation.pool.index import LiveIndex
+    from annotation.store.images import Embedder
 
     store, embedder = _open(args, is_new_ok=True), Embedder()
     fill_builtin(store, embedder)
@@ -194,7 +194,7 @@ def _simulate(args: argparse.Namespace) -> None:
 
 
 def _forget(args: argparse.Namespace) -> None:
-    from annotation.forgetting import forget_image
+    from annotation.store.forgetting import forget_image
 
     gone = forget_image(_open(args), args.image, models=args.models)
     print(f"forgotten: {gone.images} images, {gone.questions} questions, {gone.answers} answers.")
@@ -207,8 +207,8 @@ def _forget(args: argparse.Namespace) -> None:
 
 
 def _settings(args: argparse.Namespace) -> None:
-    from annotation.consent import change_consent, consent_id, consent_text
-    from annotation.settings import LabelSettings, change_settings, parse_change, read_settings
+    from annotation.people.consent import change_consent, consent_id, consent_text
+    from annotation.store.settings import LabelSettings, change_settings, parse_change, read_settings
 
     store = _open(args, is_new_ok=True)
     changes = dict(map(parse_change, args.change))

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from annotation.ids import now
-from annotation.maintenance import backup_store, check_store
-from annotation.store import Store
+from annotation.store.ids import now
+from annotation.store.maintenance import backup_store, check_store
+from annotation.store.store import Store
 
 WEIGHTS = "benchmark"
 
@@ -56,8 +56,8 @@ def make_store(path: Path, config: CrashConfig) -> Store:
 
 def write(path: Path, person: int, log: Path, answers: int) -> None:
     """Ask and answer until ``log`` holds ``answers`` ids."""
-    from annotation.index import LiveIndex
-    from annotation.questions import Desk
+    from annotation.asking.desk import Desk
+    from annotation.pool.index import LiveIndex
 
     store = Store(path)
     desk = Desk(store, LiveIndex(store, WEIGHTS))
@@ -87,7 +87,7 @@ def back_up(path: Path, out: Path) -> None:
 
 def export(path: Path, out: Path) -> None:
     """Export again and again."""
-    from annotation.exporting import export_labels
+    from annotation.results.exporting import export_labels
     from freeavatar.errors import InputError
 
     store = Store(path)

@@ -17,16 +17,16 @@ import cv2
 import numpy as np
 import tyro
 
-from annotation.fit import Fit, fit_embedding
-from annotation.images import Embedder
-from annotation.index import LiveIndex, build_index
-from annotation.pool import fill_builtin
-from annotation.quality import measure_quality
-from annotation.questions import Desk
-from annotation.sampling import grid_faces, informative_triplet, pair_distances, random_triplets
-from annotation.settings import change_settings
-from annotation.simulate import PICKED, SECONDS, Oracle, SimulateOptions, simulate
-from annotation.store import Store
+from annotation.asking.desk import Desk
+from annotation.people.simulate import PICKED, SECONDS, Oracle, SimulateOptions, simulate
+from annotation.pool.builtin import fill_builtin
+from annotation.pool.fit import Fit, fit_embedding
+from annotation.pool.index import LiveIndex, build_index
+from annotation.pool.sampling import grid_faces, informative_triplet, pair_distances, random_triplets
+from annotation.results.quality import measure_quality
+from annotation.store.images import Embedder
+from annotation.store.settings import change_settings
+from annotation.store.store import Store
 from freeavatar.files import write_png
 
 COLORS = {"random": (120, 120, 120), "active": (15, 118, 110), "grid": (190, 70, 30)}

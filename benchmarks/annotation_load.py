@@ -23,10 +23,10 @@ import httpx
 import numpy as np
 import tyro
 
-from annotation.images import Embedder
-from annotation.maintenance import check_store
-from annotation.pool import fill_builtin
-from annotation.store import Store
+from annotation.pool.builtin import fill_builtin
+from annotation.store.images import Embedder
+from annotation.store.maintenance import check_store
+from annotation.store.store import Store
 
 SLOWEST = 300.0
 """Largest 95th percentile of the latency in milliseconds."""

@@ -49,8 +49,8 @@ class FacesConfig:
 def draw_rigs(config: FacesConfig, rng: np.random.Generator) -> np.ndarray:
     """Rigs ``(N, 52)`` in [0, 1]."""
     from freeavatar.rig import ARKIT
-    from training.faces_data import read_silver_labels
-    from training.sampling import INDEX, RigSampler
+    from training.data.labelled_faces import read_silver_labels
+    from training.data.rigs import INDEX, RigSampler
 
     seen = np.zeros((1, len(ARKIT)), np.float32)
     if config.labels is not None:

@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
-from annotation.ids import now
-from annotation.images import add_embeddings, weights_id
-from annotation.store import Store
+from annotation.store.ids import now
+from annotation.store.images import add_embeddings, weights_id
+from annotation.store.store import Store
 from freeavatar.explore.export import plotly_script
 
 PORT = 7955

@@ -21,8 +21,8 @@ import tyro
 from freeavatar.errors import FreeAvatarError
 from freeavatar.models.library import find_bundle
 from tests.jobs import PLAN, make_job
-from training.jobs import JobConfig, Run, new_folder, prepare_run, read_run, start_run, stop_run
-from training.metrics import read_metrics
+from training.engine.metrics import read_metrics
+from training.jobs.job import JobConfig, Run, new_folder, prepare_run, read_run, start_run, stop_run
 
 What = Literal["stop", "torchrun", "submitit", "full"]
 _PATIENCE = 1200.0

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import tyro
 
-from freeavatar.pipeline.picture import fit
+from freeavatar.export.side_by_side import fit
 from freeavatar.video import VideoReader, VideoWriter
 
 

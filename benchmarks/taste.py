@@ -17,12 +17,12 @@ import cv2
 import numpy as np
 import tyro
 
-from annotation.images import Embedder, add_embeddings, add_image, encode_crop, pixel_id
-from annotation.index import LiveIndex
-from annotation.questions import Desk
-from annotation.settings import change_settings
-from annotation.simulate import Oracle, SimulateOptions, simulate
-from annotation.store import Store, default_path
+from annotation.asking.desk import Desk
+from annotation.people.simulate import Oracle, SimulateOptions, simulate
+from annotation.pool.index import LiveIndex
+from annotation.store.images import Embedder, add_embeddings, add_image, encode_crop, pixel_id
+from annotation.store.settings import change_settings
+from annotation.store.store import Store, default_path
 from freeavatar.rig import ARKIT
 
 TASTE = np.array([3.0 if n.startswith(("eye", "brow")) else 0.4 for n in ARKIT])

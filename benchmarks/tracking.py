@@ -16,9 +16,9 @@ from freeavatar.avatars import load_avatar
 from freeavatar.export import write_live_link_csv
 from freeavatar.files import make_folder
 from freeavatar.models import open_bundle
+from freeavatar.performance.editing import edit
 from freeavatar.pipeline import AnimateOptions
 from freeavatar.pipeline.animation import perform
-from freeavatar.pipeline.editing import edit
 from freeavatar.pipeline.sources import open_source
 
 

@@ -20,9 +20,9 @@ from playwright.sync_api import Page, sync_playwright
 
 from freeavatar.files import make_folder
 from freeavatar.models.library import adopted_bundle
-from freeavatar.ui.train_view import verdict_words
-from training.jobs import Run, list_runs
-from training.metrics import read_metrics
+from training.engine.metrics import read_metrics
+from training.jobs.job import Run, list_runs
+from webapp.train.view import verdict_words
 
 ROOT = Path(__file__).parents[1]
 

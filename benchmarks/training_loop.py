@@ -4,7 +4,7 @@
     python -m benchmarks.training_loop --renders DIR --steps 1 --out /tmp/loop --batch 8 --rounds 1 --measured 3
 
 Takes the settings of ``training.train``. *Model*: forward, losses, backward and optimizer on one batch that
-lies ready. *Loop*: ``training.engine`` as a run has it. *Plain*: float32, every image decoded by PIL and
+lies ready. *Loop*: ``training.engine.loop`` as a run has it. *Plain*: float32, every image decoded by PIL and
 augmented when it is needed, nothing in the background. The three take turns; ratios are medians over the turns. On
 a busy machine believe the processor's time, in which making batches in the background does not show.
 """
@@ -26,14 +26,14 @@ from PIL import Image
 from torch import nn
 
 from freeavatar.models import load_bundle
-from training.batches import Batch
-from training.engine import run
-from training.images import ImagePool
-from training.mixture import Mixture
-from training.optimizer import parameter_groups
-from training.stage import Stage, device_of
+from training.data.images import ImagePool
+from training.data.mixture import Mixture
+from training.data.triplets import split_id
+from training.engine.batches import Batch
+from training.engine.loop import run
+from training.engine.optimizer import parameter_groups
+from training.engine.stage import Stage, device_of
 from training.train import Objective, TrainConfig, Trainee, open_mixture
-from training.triplets import split_id
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,14 @@ import tyro
 from benchmarks.tracks import track_clip, track_pictures
 from freeavatar.avatars import builtin_avatars, load_avatar
 from freeavatar.models import DEFAULT_WEIGHTS, Bundle, load_bundle
+from freeavatar.performance.editing import edit
 from freeavatar.pipeline import AnimateOptions
 from freeavatar.pipeline.animation import perform, retarget
-from freeavatar.pipeline.editing import edit
 from freeavatar.pipeline.sources import open_source
 from freeavatar.pipeline.tracking import Track
 from freeavatar.render import Look, Renderer
 from freeavatar.rig import ARKIT
-from training.measures import bootstrap
+from training.measure.figures import bootstrap
 
 
 @dataclass(frozen=True)

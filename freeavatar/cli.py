@@ -87,7 +87,7 @@ def _add_device(parser: argparse.ArgumentParser) -> None:
 
 
 def _region(text: str) -> tuple[str, float]:
-    from freeavatar.pipeline.regions import REGIONS
+    from freeavatar.performance.regions import REGIONS
 
     name, _, scale = text.partition("=")
     if name not in REGIONS:
@@ -146,8 +146,8 @@ def _add_animate(parser: argparse.ArgumentParser) -> None:
 
 def _animate(args: argparse.Namespace) -> None:
     from freeavatar.models import open_bundle
+    from freeavatar.models.device import choose_device
     from freeavatar.pipeline import AnimateOptions, Regions, animate, load_profile
-    from freeavatar.pipeline.device import choose_device
     from freeavatar.pipeline.player import check_has_neutral
 
     options = AnimateOptions(
@@ -253,8 +253,8 @@ def _remove_avatar(args: argparse.Namespace) -> None:
 
 def _embed(args: argparse.Namespace) -> None:
     from freeavatar.models import open_bundle
+    from freeavatar.models.device import choose_device
     from freeavatar.pipeline import embed
-    from freeavatar.pipeline.device import choose_device
 
     bundle = open_bundle(args.weights, device=choose_device(args.device)) if args.weights else None
     with tqdm(unit="image", disable=None) as bar:

@@ -4,15 +4,13 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from freeavatar.video import VideoReader, VideoWriter
-
-ROOT = Path(__file__).resolve().parents[1]
+from freeavatar.video import VideoReader
+from tests.files import ROOT, write_clip
 
 
 @pytest.fixture(autouse=True)
@@ -40,11 +38,3 @@ def actor_frames(actor_clip) -> list[np.ndarray]:
 def short_clip(actor_frames, tmp_path_factory) -> Path:
     """A clip of ten frames, neutral to smile."""
     return write_clip(tmp_path_factory.mktemp("clips") / "short.mp4", actor_frames)
-
-
-def write_clip(path: Path, images: list[np.ndarray], rate: Fraction = Fraction(25)) -> Path:
-    """Write images ``(H, W, 3)`` uint8 as a video."""
-    with VideoWriter(path, size=images[0].shape[:2], rate=rate) as writer:
-        for k, image in enumerate(images):
-            writer.write(image, float(k / rate))
-    return path

@@ -10,8 +10,8 @@ from freeavatar.models import PORTRAIT_SIZE
 from freeavatar.paths import home
 from freeavatar.rig import ARKIT
 from tests.bundles import make_bundle
-from training.jobs import JobConfig, Plan
-from training.rehearsal import rehearsal_folder
+from training.jobs.job import JobConfig, Plan
+from training.renders.rehearsal import rehearsal_folder
 
 PLAN = Plan(steps=3, batch=12, rehearsal=8, validation=8, reports=1, has_clip=False, refit=2)
 

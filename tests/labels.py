@@ -5,11 +5,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from annotation.ids import now
-from annotation.images import add_embeddings, add_image, encode_crop
-from annotation.index import LiveIndex
-from annotation.questions import Desk
-from annotation.store import Store
+from annotation.asking.desk import Desk
+from annotation.pool.index import LiveIndex
+from annotation.store.ids import now
+from annotation.store.images import add_embeddings, add_image, encode_crop
+from annotation.store.store import Store
 
 WEIGHTS = "testweights"
 

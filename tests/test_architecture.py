@@ -1,24 +1,60 @@
-"""Imports run one way: app -> freeavatar.ui -> the packages below; freeavatar knows none of them."""
+"""Imports run one way: app -> webapp -> annotation, training -> freeavatar, and inside each from folder to folder."""
 
 import ast
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-COMMON = {"errors", "files", "rig", "rotation"}
-ALLOWED = {
-    "video": {"video"},
-    "faces": {"video", "faces"},
-    "models": {"models", "paths"},
-    "avatars": {"avatars", "paths"},
-    "render": {"avatars", "render"},
-    "export": {"avatars", "export"},
-    "pipeline": {"video", "faces", "models", "avatars", "render", "export", "pipeline"},
-    "explore": {"video", "faces", "models", "avatars", "render", "pipeline", "paths", "explore"},
-    "ui": {"avatars", "faces", "models", "paths", "pipeline", "render", "runs", "video", "explore", "ui"},
+from tests.files import ROOT
+
+GROUND = {"errors", "files", "paths", "rig", "rotation"}
+"""Modules of freeavatar that every folder of it may use."""
+FOLDERS = {
+    "freeavatar": {
+        "video": set(),
+        "faces": {"video"},
+        "models": set(),
+        "avatars": set(),
+        "performance": {"faces"},
+        "render": {"avatars"},
+        "export": {"avatars", "render"},
+        "pipeline": {"video", "faces", "models", "avatars", "performance", "render", "export"},
+        "explore": {"video", "faces", "models", "avatars", "performance", "render", "pipeline"},
+    },
+    "annotation": {
+        "store": set(),
+        "pool": {"store"},
+        "asking": {"store", "pool"},
+        "people": {"store", "pool", "asking"},
+        "results": {"store", "pool"},
+    },
+    "training": {
+        "engine": set(),
+        "data": {"engine"},
+        "objectives": {"engine", "data"},
+        "renders": {"engine", "data"},
+        "measure": {"engine", "data", "renders"},
+        "jobs": {"engine", "renders"},
+    },
+    "webapp": {
+        "common": set(),
+        "live": {"common"},
+        "animate": {"common", "live"},
+        "label": {"common"},
+        "explore": {"common"},
+        "train": {"common"},
+        "admin": {"common"},
+    },
 }
-"""What each package may use of freeavatar, besides what all may."""
+"""What each folder may use of its package, besides itself."""
+PACKAGES = {
+    "freeavatar": set(),
+    "annotation": {"freeavatar"},
+    "training": {"freeavatar"},
+    "webapp": {"freeavatar", "annotation", "training"},
+}
+"""What each package may use of the project, besides itself."""
+OURS = {*PACKAGES, "app", "tools", "benchmarks", "examples", "tests"}
 
 
 def imports(path: Path) -> set[str]:
@@ -27,36 +63,36 @@ def imports(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
 
-def test_the_library_imports_neither_gradio_nor_the_packages_above_it():
-    for path in (ROOT / "freeavatar").rglob("*.py"):
-        if "ui" not in path.parts:
-            tops = {name.split(".")[0] for name in imports(path)}
-            assert not tops & {"gradio", "training", "annotation", "app", "tools", "benchmarks", "examples"}, path
+def sources(package: str) -> list[Path]:
+    found = sorted((ROOT / package).rglob("*.py"))
+    assert found, package
+    return found
 
 
-@pytest.mark.parametrize("package", ALLOWED)
-def test_packages_import_only_what_lies_before_them(package):
-    for path in (ROOT / "freeavatar" / package).rglob("*.py"):
-        used = {name.split(".")[1] for name in imports(path) if name.startswith("freeavatar.")}
-        assert used <= ALLOWED[package] | COMMON, (path, used - ALLOWED[package])
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_import_only_what_lies_below_them(package):
+    for path in sources(package):
+        tops = {name.split(".")[0] for name in imports(path)}
+        assert not (tops & OURS) - PACKAGES[package] - {package}, path
+        assert package == "webapp" or "gradio" not in tops, path
 
 
-def test_training_imports_no_user_interface():
-    for path in (ROOT / "training").rglob("*.py"):
-        names = imports(path)
-        assert not {name.split(".")[0] for name in names} & {"gradio", "annotation", "app"}, path
-        assert not any(name.startswith("freeavatar.ui") for name in names), path
+@pytest.mark.parametrize(("package", "folder"), [(p, f) for p, folders in FOLDERS.items() for f in folders])
+def test_folders_import_only_what_lies_below_them(package, folder):
+    modules = {path.stem for path in (ROOT / package).glob("*.py")} - GROUND
+    for path in sources(f"{package}/{folder}"):
+        used = {name.split(".")[1] for name in imports(path) if name.startswith(f"{package}.")}
+        above = used & (FOLDERS[package].keys() | modules) - FOLDERS[package][folder] - {folder}
+        assert not above, (path, above)
 
 
-def test_annotation_uses_the_library_alone():
-    for path in (ROOT / "annotation").rglob("*.py"):
-        names = imports(path)
-        assert not {name.split(".")[0] for name in names} & {"gradio", "training", "app", "tools", "benchmarks"}, path
-        assert not any(name.startswith("freeavatar.ui") for name in names), path
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_folder_has_its_place(package):
+    assert {path.parent.name for path in (ROOT / package).glob("*/__init__.py")} == FOLDERS[package].keys()
 
 
 def test_the_project_speaks_of_itself_alone():

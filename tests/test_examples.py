@@ -12,7 +12,7 @@ from freeavatar.export import read_rig_json
 from freeavatar.pipeline import animate
 from freeavatar.rig import ARKIT
 from freeavatar.video import VideoReader
-from tests.conftest import ROOT
+from tests.files import ROOT
 
 RESULT = ROOT / "examples" / "result"
 

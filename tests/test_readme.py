@@ -7,7 +7,7 @@ import pytest
 
 from annotation.cli import _parser as label_parser
 from freeavatar.cli import _parser
-from tests.conftest import ROOT
+from tests.files import ROOT
 
 COMMANDS = re.findall(r"^python -m freeavatar (.+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
 LABEL_COMMANDS = re.findall(r"^python -m annotation (.+)$", (ROOT / "README.md").read_text(), re.MULTILINE)

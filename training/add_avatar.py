@@ -31,15 +31,15 @@ from freeavatar.pipeline.identities import first_identity, identity_path
 from freeavatar.render import Renderer
 from freeavatar.render.preview import write_previews
 from freeavatar.rig import ARKIT
-from training.animator import bounded, look
-from training.engine import enter
-from training.features import Features, cached_features
-from training.images import list_images
-from training.losses import distillation_loss, picture_loss
-from training.portraits import to_images
-from training.rehearsal import render_rehearsal
-from training.render_portraits import EYES, MOUTH, draw_controls
-from training.sampling import RigSampler
+from training.data.features import Features, cached_features
+from training.data.images import list_images
+from training.data.portraits import to_images
+from training.data.rigs import RigSampler
+from training.engine.loop import enter
+from training.objectives.animator import bounded, look
+from training.objectives.losses import distillation_loss, picture_loss
+from training.renders.portraits import EYES, MOUTH, draw_controls
+from training.renders.rehearsal import render_rehearsal
 
 logger = logging.getLogger(__name__)
 

@@ -26,10 +26,10 @@ import numpy as np
 import tyro
 
 from freeavatar.errors import FreeAvatarError, InputError
-from training.comparisons import comparable, draw_acted, draw_classes, draw_clear, draw_recast
-from training.faces_data import read_rows, read_silver_labels
-from training.fec import AGREEMENT, cut_triplets, read_comparisons
-from training.triplets import SEPARATOR, Triplets, make_triplets, write_jsonl
+from training.data.drawing import comparable, draw_acted, draw_classes, draw_clear, draw_recast
+from training.data.fec import AGREEMENT, cut_triplets, read_comparisons
+from training.data.labelled_faces import read_rows, read_silver_labels
+from training.data.triplets import SEPARATOR, Triplets, make_triplets, write_jsonl
 
 logger = logging.getLogger(__name__)
 

@@ -24,13 +24,12 @@ import tyro
 from freeavatar.errors import FreeAvatarError, InputError
 from freeavatar.files import make_folder, replacing, write_png
 from freeavatar.models import DEFAULT_WEIGHTS, Bundle, load_bundle
-from freeavatar.pipeline.device import choose_device
+from freeavatar.models.device import choose_device
 from freeavatar.pipeline.tracking import encode_crops
-from training.comparisons import comparable, draw_acted, draw_recast
-from training.faces_data import read_rows
-from training.held_out import GESTURES, HeldOut, silver_rigs
-from training.images import open_images
-from training.measures import (
+from training.data.drawing import comparable, draw_acted, draw_recast
+from training.data.images import open_images
+from training.data.labelled_faces import read_rows
+from training.measure.figures import (
     Figure,
     bootstrap,
     draw_label_triplets,
@@ -38,7 +37,8 @@ from training.measures import (
     side_hits,
     triplet_hits,
 )
-from training.retrieval import Gallery, draw_sheet
+from training.measure.retrieval import Gallery, draw_sheet
+from training.renders.held_out import GESTURES, HeldOut, silver_rigs
 
 BATCH = 64
 """Crops encoded together."""

@@ -27,15 +27,15 @@ from torch import Tensor, nn
 from freeavatar.errors import InputError
 from freeavatar.files import make_folder, replacing, write_png
 from freeavatar.models import EncoderConfig
-from training.augment import random_views
-from training.batches import Batch, generator_of, shuffled
-from training.engine import enter, run
-from training.faces_data import read_rows
-from training.images import ImagePool, crop_size, list_images, open_images
-from training.masked import MaskedAutoencoder, MaskedConfig
-from training.pretrained import BACKBONE
-from training.stage import EngineConfig, Stage, device_of
-from training.triplets import split_id
+from training.data.augment import random_views
+from training.data.images import ImagePool, crop_size, list_images, open_images
+from training.data.labelled_faces import read_rows
+from training.data.starting_weights import BACKBONE
+from training.data.triplets import split_id
+from training.engine.batches import Batch, generator_of, shuffled
+from training.engine.loop import enter, run
+from training.engine.stage import EngineConfig, Stage, device_of
+from training.objectives.masked import MaskedAutoencoder, MaskedConfig
 
 logger = logging.getLogger(__name__)
 

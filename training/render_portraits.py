@@ -9,97 +9,11 @@ with zeros), ``avatars.npy`` (N,) int32 into the list of ``avatars.json``, and o
 are those of the cast and those of the folders.
 """
 
-import json
-from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
 import torch
 import tyro
-from tqdm import tqdm
 
-from freeavatar.avatars import Avatar, builtin_avatars, load_avatar
-from freeavatar.errors import InputError
-from freeavatar.models.identity import PORTRAIT_SIZE
-from freeavatar.pipeline.face_view import FaceView
-from freeavatar.render import Renderer
-from freeavatar.rig import ARKIT
-from training.engine import enter
-from training.faces_data import read_silver_labels
-from training.sampling import RigSampler
-
-EYES = ("eyeBlinkLeft", "eyeBlinkRight", "eyeWideLeft", "eyeWideRight")
-MOUTH = ("mouthFunnel", "mouthPucker", "mouthClose", "mouthSmileLeft", "mouthSmileRight")
-OWN_SHARE = 0.4
-"""Share of the pictures of an avatar without ARKit's controls whose controls are drawn one by one."""
-
-
-@dataclass(frozen=True)
-class PortraitConfig:
-    """What to render."""
-
-    out: Path
-    """Folder of the result."""
-    avatars: tuple[Path, ...] = ()
-    """Folders of GLB files."""
-    labels: Path | None = None
-    """labels.csv of the faces whose silver rigs are re-enacted; default: single shapes only."""
-    each: int = 64
-    """Pictures of each avatar of the folders."""
-    each_cast: int = 450
-    """Pictures of each avatar of the cast."""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for folder in self.avatars:
-            if not list(folder.glob("*.glb")):
-                raise ValueError(f"{folder} holds no .glb file, expected baked identities")
-
-
-def draw_controls(avatar: Avatar, sampler: RigSampler, rng: np.random.Generator) -> np.ndarray:
-    """Weights of an avatar's own controls, ``(K,)`` in [0, 1]: of a rig, or a few drawn one by one."""
-    if not avatar.is_arkit and rng.uniform() < OWN_SHARE:
-        weights = np.zeros(len(avatar.target_names), np.float32)
-        chosen = rng.choice(len(weights), min(len(weights), int(rng.integers(1, 5))), replace=False)
-        weights[chosen] = rng.uniform(0.2, 1, len(chosen))
-        return weights
-    return avatar.retarget(sampler.draw(rng)[None])[0]
-
-
-def render_portraits(config: PortraitConfig) -> None:
-    """Render everything into ``config.out``."""
-    rng = np.random.default_rng(config.seed)
-    seen = np.zeros((1, len(ARKIT)), np.float32) if config.labels is None else read_silver_labels(config.labels)
-    sampler = RigSampler(seen)
-    avatars: list[tuple[str | Path, int]] = [(name, config.each_cast) for name in builtin_avatars()]
-    avatars += [(path, config.each) for folder in config.avatars for path in sorted(folder.glob("*.glb"))]
-    total = sum(each for _, each in avatars)
-    config.out.mkdir(parents=True, exist_ok=True)
-    shape = (PORTRAIT_SIZE, PORTRAIT_SIZE)
-    pictures = np.lib.format.open_memmap(config.out / "pictures.npy", "w+", np.uint8, (total, *shape, 3))
-    weights, owners = np.zeros((total, len(ARKIT)), np.float16), np.zeros(total, np.int32)
-    neutral = np.zeros((len(avatars), *shape, 3), np.uint8)
-    regions = np.zeros((len(avatars), *shape), bool)
-    names: list[str] = []
-    row = 0
-    for index, (source, each) in enumerate(tqdm(avatars, disable=None)):
-        view = FaceView(Renderer(load_avatar(source)), PORTRAIT_SIZE)
-        if isinstance(source, Path) and not view.avatar.is_arkit:
-            raise InputError(f"{source} lacks ARKit's names: bake identities with tools.bake_avatars.")
-        neutral[index] = view.neutral()
-        regions[index] = view.region(EYES) | view.region(MOUTH)
-        names.append(view.avatar.name)
-        for _ in range(each):
-            drawn = draw_controls(view.avatar, sampler, rng)
-            pictures[row], owners[row] = view.picture(drawn), index
-            weights[row, : len(drawn)] = drawn
-            row += 1
-    np.save(config.out / "weights.npy", weights)
-    np.save(config.out / "avatars.npy", owners)
-    np.save(config.out / "neutral.npy", neutral)
-    np.save(config.out / "regions.npy", regions)
-    (config.out / "avatars.json").write_text(json.dumps(names))
-
+from training.engine.loop import enter
+from training.renders.portraits import PortraitConfig, render_portraits
 
 if __name__ == "__main__":
     torch.set_num_threads(1)

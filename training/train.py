@@ -10,7 +10,7 @@ learns from triplets: of human emotion labels and of rigs, drawn in each batch, 
 (``--triplets``: snapshots of labels, or what ``training.build_triplets`` makes). The feature also learns rigs:
 true ones of renders, silver ones of real faces through a learned map of scales; emotions; and what a teacher
 makes of the same views. A loss with weight 0 is off. The run's folder, checkpoints and several processes:
-``training/engine.py``.
+``training/engine/loop.py``.
 """
 
 import hashlib
@@ -31,15 +31,16 @@ from freeavatar.errors import WeightsError
 from freeavatar.models.bundle import Bundle, load_bundle, save_bundle
 from freeavatar.models.decoder import DecoderConfig, RigDecoder
 from freeavatar.models.encoder import Encoder, EncoderConfig
-from training.batches import Batch
-from training.engine import enter, run
-from training.losses import MARGINS, distillation_loss, emotion_loss, rig_loss, triplet_loss
-from training.mixture import Mixture, MixtureConfig
-from training.optimizer import parameter_groups
-from training.pretrained import load_backbone, load_imagenet
-from training.silver import SilverLoss
-from training.stage import EngineConfig, Stage, device_of
-from training.validation import HeldOutTriplets, Validation
+from training.data.mixture import Mixture, MixtureConfig
+from training.data.starting_weights import load_backbone, load_imagenet
+from training.data.triplets import MARGINS
+from training.engine.batches import Batch
+from training.engine.loop import enter, run
+from training.engine.optimizer import parameter_groups
+from training.engine.stage import EngineConfig, Stage, device_of
+from training.measure.validation import HeldOutTriplets, Validation
+from training.objectives.losses import distillation_loss, emotion_loss, rig_loss, triplet_loss
+from training.objectives.silver import SilverLoss
 
 logger = logging.getLogger(__name__)
 
@@ -321,7 +322,7 @@ def train(config: TrainConfig, **more: Any) -> Path:
 
     Args:
         config: settings.
-        more: what :func:`training.engine.run` takes.
+        more: what :func:`training.engine.loop.run` takes.
 
     Returns:
         The folder of the weights.

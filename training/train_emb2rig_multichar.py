@@ -11,7 +11,7 @@ encoder: what that sees should be what it saw in the face (``perceptual``). Enco
 gradient goes through both. Silver labels of real faces may help (``silver``). The features of all images are encoded
 once. Without labelled faces, as after a fine-tune (``configs_refit.yaml``), pictures without labels and the
 renders are played, and ``distillation`` keeps the rigs to those of the bundle before. ``OUT/weights`` is a whole
-bundle. Checkpoints and several processes: ``training/engine.py``.
+bundle. Checkpoints and several processes: ``training/engine/loop.py``.
 """
 
 import sys
@@ -29,13 +29,13 @@ from pydantic import TypeAdapter, ValidationError
 from freeavatar.avatars import builtin_avatars, load_avatar
 from freeavatar.errors import InputError
 from freeavatar.models import DEFAULT_WEIGHTS, Bundle, Identities, Identity, load_bundle, load_renderer, save_bundle
+from freeavatar.models.device import choose_device
 from freeavatar.pipeline import AnimateOptions, animate
-from freeavatar.pipeline.device import choose_device
-from training.animator import AnimatorLosses, AnimatorObjective, Renderers, Student, make_judge
-from training.engine import enter, run
-from training.expressions import ExpressionConfig, Expressions
-from training.portraits import Portraits, read_portraits
-from training.stage import EngineConfig, Stage, device_of
+from training.data.expressions import ExpressionConfig, Expressions
+from training.data.portraits import Portraits, read_portraits
+from training.engine.loop import enter, run
+from training.engine.stage import EngineConfig, Stage, device_of
+from training.objectives.animator import AnimatorLosses, AnimatorObjective, Renderers, Student, make_judge
 
 
 @dataclass(frozen=True)

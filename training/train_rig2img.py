@@ -7,7 +7,7 @@ DIR comes from ``training.render_portraits``. One network draws all avatars: it 
 that it draws those it has not met as well. The loss is L1 on the picture plus ten times L1 on mouth and eyes.
 The last ``--held-out`` avatars, and one picture in twenty of the others, are kept for measuring:
 ``RUN/fidelity.json`` says how near the network comes to the mesh. The run's folder, checkpoints and several
-processes: ``training/engine.py``.
+processes: ``training/engine/loop.py``.
 """
 
 import json
@@ -35,13 +35,13 @@ from freeavatar.models import (
     load_renderer,
     save_renderer,
 )
-from training.animator import look
-from training.batches import Batch
-from training.engine import enter, run
-from training.fidelity import fidelity
-from training.losses import picture_loss
-from training.portraits import PER_AVATAR, PortraitBatches, Portraits, read_portraits, to_images
-from training.stage import EngineConfig, Stage, device_of
+from training.data.portraits import PER_AVATAR, PortraitBatches, Portraits, read_portraits, to_images
+from training.engine.batches import Batch
+from training.engine.loop import enter, run
+from training.engine.stage import EngineConfig, Stage, device_of
+from training.measure.fidelity import fidelity
+from training.objectives.animator import look
+from training.objectives.losses import picture_loss
 
 logger = logging.getLogger(__name__)
 

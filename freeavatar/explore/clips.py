@@ -16,9 +16,9 @@ from freeavatar.explore.lens import Lens, renderer_of
 from freeavatar.explore.sheets import MOMENTS, SheetWriter, read_cell, sheet_path
 from freeavatar.faces import track_faces
 from freeavatar.files import make_folder, replacing
+from freeavatar.performance.editing import edit
+from freeavatar.performance.settings import AnimateOptions, Progress
 from freeavatar.pipeline.animation import perform, retarget
-from freeavatar.pipeline.editing import edit
-from freeavatar.pipeline.options import AnimateOptions, Progress
 from freeavatar.pipeline.sources import Source, open_source
 from freeavatar.pipeline.tracking import Track, TrackBuilder, tracked_frames
 from freeavatar.render import Look

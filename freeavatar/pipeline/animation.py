@@ -14,12 +14,12 @@ import torch
 from freeavatar.avatars import DEFAULT_AVATAR, Avatar, load_avatar
 from freeavatar.errors import AvatarError, InputError, WeightsError
 from freeavatar.export import write_animated_glb, write_live_link_csv, write_rig_json
+from freeavatar.export.side_by_side import Puppet, actor_width, fit
 from freeavatar.files import make_folder, write_png
 from freeavatar.models import Bundle, Identity, open_bundle
-from freeavatar.pipeline.device import choose_device
+from freeavatar.models.device import choose_device
+from freeavatar.performance.settings import AnimateOptions, Progress, Report
 from freeavatar.pipeline.identities import identity_of
-from freeavatar.pipeline.options import AnimateOptions, Progress, Report
-from freeavatar.pipeline.picture import Puppet, actor_width, fit
 from freeavatar.pipeline.sources import Source, open_source
 from freeavatar.pipeline.take import ENDING, Take, load_take, save_take, stored_path, take_info
 from freeavatar.pipeline.tracking import Track, TrackBuilder, tracked_frames

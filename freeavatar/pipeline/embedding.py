@@ -11,7 +11,7 @@ from freeavatar.errors import FaceError, InputError
 from freeavatar.faces import CROP_SIZE, TrackedFrame, track_faces
 from freeavatar.files import make_folder, replacing
 from freeavatar.models import Bundle, open_bundle
-from freeavatar.pipeline.device import choose_device
+from freeavatar.models.device import choose_device
 from freeavatar.pipeline.sources import named_images
 from freeavatar.pipeline.tracking import TrackBuilder
 from freeavatar.video import Frame

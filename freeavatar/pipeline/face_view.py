@@ -9,7 +9,8 @@ from freeavatar.avatars.avatar import Avatar
 from freeavatar.faces.align import align_matrix, inverse_matrix, transform_points
 from freeavatar.models.encoder import VIEW
 from freeavatar.render.camera import Camera
-from freeavatar.render.renderer import Look, Renderer
+from freeavatar.render.look import Look
+from freeavatar.render.renderer import Renderer
 from freeavatar.rig import ARKIT
 
 USUAL_LANDMARKS = np.array([[-0.175, 0.75], [0.175, 0.75], [0, 0.52], [-0.17, 0.345], [0.17, 0.345]])

@@ -10,11 +10,11 @@ from freeavatar.avatars import Avatar
 from freeavatar.errors import FaceError, InputError
 from freeavatar.faces import Face, FaceTracker, crop_face, head_pose
 from freeavatar.models import Bundle
-from freeavatar.pipeline import motion
+from freeavatar.performance import motion
+from freeavatar.performance.editing import HEAD_LIMIT
+from freeavatar.performance.regions import Regions, scale_regions
 from freeavatar.pipeline.animation import perform, retarget
-from freeavatar.pipeline.editing import HEAD_LIMIT
 from freeavatar.pipeline.identities import identity_of
-from freeavatar.pipeline.regions import Regions, scale_regions
 from freeavatar.pipeline.tracking import Track, encode_crops
 from freeavatar.render import Look, Renderer
 from freeavatar.rig import Performance

@@ -9,12 +9,12 @@ import numpy as np
 from freeavatar.avatars import Avatar, avatar_path, load_avatar
 from freeavatar.errors import InputError
 from freeavatar.models import Bundle, adopted_bundle, bundle_id, open_bundle
-from freeavatar.pipeline import motion
+from freeavatar.models.device import choose_device
+from freeavatar.performance import motion
+from freeavatar.performance.editing import around, edit
+from freeavatar.performance.profile import Profile, make_profile
+from freeavatar.performance.settings import AnimateOptions
 from freeavatar.pipeline.animation import decode, retarget
-from freeavatar.pipeline.device import choose_device
-from freeavatar.pipeline.editing import around, edit
-from freeavatar.pipeline.options import AnimateOptions
-from freeavatar.pipeline.profile import Profile, make_profile
 from freeavatar.pipeline.take import Take
 from freeavatar.render import Look, Renderer
 from freeavatar.rig import Performance

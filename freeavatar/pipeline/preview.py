@@ -9,12 +9,12 @@ from freeavatar.avatars import DEFAULT_AVATAR
 from freeavatar.errors import FaceError
 from freeavatar.faces import track_face_at
 from freeavatar.models import Bundle
+from freeavatar.models.device import choose_device
+from freeavatar.performance.editing import edit
+from freeavatar.performance.profile import Profile
+from freeavatar.performance.settings import AnimateOptions
 from freeavatar.pipeline.animation import perform, retarget
-from freeavatar.pipeline.device import choose_device
-from freeavatar.pipeline.editing import edit
-from freeavatar.pipeline.options import AnimateOptions
 from freeavatar.pipeline.player import shared_bundle, shared_poser
-from freeavatar.pipeline.profile import Profile
 from freeavatar.pipeline.sources import open_source
 from freeavatar.pipeline.tracking import TrackBuilder
 

@@ -14,9 +14,9 @@ import numpy as np
 from freeavatar.errors import InputError
 from freeavatar.faces import Box
 from freeavatar.files import replacing
-from freeavatar.pipeline.editing import edit, neutral_of
-from freeavatar.pipeline.options import AnimateOptions
-from freeavatar.pipeline.profile import Profile
+from freeavatar.performance.editing import edit, neutral_of
+from freeavatar.performance.profile import Profile
+from freeavatar.performance.settings import AnimateOptions
 from freeavatar.pipeline.sources import Source, open_source
 from freeavatar.pipeline.tracking import Track
 from freeavatar.rig import Performance

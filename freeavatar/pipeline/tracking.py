@@ -9,7 +9,7 @@ import torch
 from freeavatar.errors import FaceError
 from freeavatar.faces import TrackedFrame, track_faces
 from freeavatar.models import Encoder, view_of_crops
-from freeavatar.pipeline.options import AnimateOptions
+from freeavatar.performance.settings import AnimateOptions
 from freeavatar.video import Frame
 
 BATCH = 16

@@ -4,7 +4,6 @@ It draws the same picture as the differentiable path at supersample 2, for a ten
 """
 
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
@@ -13,12 +12,10 @@ import torch
 from freeavatar.avatars.avatar import Avatar
 from freeavatar.render import lanes, ops, pose, resolve, visibility
 from freeavatar.render.camera import Camera
+from freeavatar.render.look import Look
 from freeavatar.render.shading import Lighting, to_linear, tone_map
 from freeavatar.render.shadow import EMPTY, KERNEL, MAP_SIZE, light_matrix
 from freeavatar.render.surfaces import material_table
-
-if TYPE_CHECKING:
-    from freeavatar.render.renderer import Look
 
 PASSES = ("pose", "project", "bin", "shadow", "fill", "shade")
 """What a picture takes, in order: ``bin`` and ``fill`` are the rasteriser, ``shadow`` is the light's whole map."""
@@ -97,7 +94,7 @@ class FusedRenderer:
         self.seconds = dict.fromkeys(PASSES, 0.0)
         """Time spent in each pass since the renderer was made."""
 
-    def draw(self, weights: np.ndarray, turn: np.ndarray, look: "Look", camera: Camera, out: np.ndarray) -> None:
+    def draw(self, weights: np.ndarray, turn: np.ndarray, look: Look, camera: Camera, out: np.ndarray) -> None:
         """Draw one picture.
 
         Args:
@@ -111,7 +108,7 @@ class FusedRenderer:
             self._prepare(look)
             self._draw(weights, turn, look, camera, out)
 
-    def _prepare(self, look: "Look") -> None:
+    def _prepare(self, look: Look) -> None:
         """Make what depends on size, lights and background, where they changed."""
         height, width = look.size
         if self._raster is None or self._raster.shape != (2 * height, 2 * width):
@@ -132,7 +129,7 @@ class FusedRenderer:
             top, bottom = (np.array(c) * 255 for c in look.background or ((0, 0, 0), (0, 0, 0)))
             self._backdrop = ((look.size, look.background), (top + ramp * (bottom - top)).astype(np.float32))
 
-    def _draw(self, weights: np.ndarray, turn: np.ndarray, look: "Look", camera: Camera, out: np.ndarray) -> None:
+    def _draw(self, weights: np.ndarray, turn: np.ndarray, look: Look, camera: Camera, out: np.ndarray) -> None:
         raster, (lighting, light, to_light) = self._raster, self._lit
         assert raster is not None and lighting is not None
         height, width = raster.shape

@@ -12,7 +12,8 @@ import numpy as np
 from freeavatar.avatars.avatar import Avatar
 from freeavatar.files import make_folder, write_png
 from freeavatar.render.camera import Camera
-from freeavatar.render.renderer import Look, Renderer
+from freeavatar.render.look import Look
+from freeavatar.render.renderer import Renderer
 from freeavatar.rig import ARKIT
 
 CELL = 256

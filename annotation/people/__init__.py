@@ -1,0 +1,1 @@
+"""Annotators: their visit, consent and completion codes; simulated ones too."""

@@ -1,0 +1,1 @@
+"""What the answers say: agreement, disputes, exports and snapshots, labels from elsewhere."""

@@ -1,0 +1,1 @@
+"""Curves in, curves out: plain numpy."""

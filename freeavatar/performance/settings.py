@@ -1,0 +1,119 @@
+"""Settings, progress and result of an animation."""
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from freeavatar.errors import InputError
+from freeavatar.faces import Box
+from freeavatar.performance.motion import Calibration
+from freeavatar.performance.profile import Profile
+from freeavatar.performance.regions import Regions
+
+
+@dataclass(frozen=True)
+class AnimateOptions:
+    """How to animate."""
+
+    smoothing: float = 0.5
+    """0 (none) to 1."""
+    calibration: Calibration | Profile = "auto"
+    """``auto`` finds the actor's neutral, a number marks a second of the input at which the face is neutral, a
+    profile holds what was found before; ``none``."""
+    gain: float = 1.0
+    """Strength of the expression."""
+    regions: Regions = field(default_factory=Regions)
+    """Strength of its parts, on top of that."""
+    has_head_pose: bool = True
+    """Turn the avatar's head with the actor's."""
+    face: int = 0
+    """Whom to follow: 0 is the largest face, 1 the next, ...; as :func:`freeavatar.pipeline.find_people` counts."""
+    crop: Box | None = None
+    """Where the face is at the start, if it is not found by itself: a box from brows to chin in pixels of the input."""
+    start: float = 0.0
+    """Second of the input at which to begin; times of results count from there."""
+    end: float | None = None
+    """Second of the input before which to stop; default its end."""
+    has_audio: bool = True
+    """Keep the sound."""
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    height: int = 512
+    """Height of the side-by-side picture in pixels."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.smoothing <= 1:
+            raise InputError(f"smoothing is {self.smoothing:g}, expected a number between 0 and 1.")
+        if not 0 <= self.gain <= 5:
+            raise InputError(f"gain is {self.gain:g}, expected a number between 0 and 5.")
+        if self.face < 0:
+            raise InputError(f"face is {self.face}, expected 0 for the largest face, 1 for the next, and so on.")
+        if isinstance(self.calibration, str) and self.calibration not in ("auto", "none"):
+            raise InputError(f"calibration is {self.calibration!r}, expected auto, none or a time in seconds.")
+        if not 0 <= self.start < math.inf:
+            raise InputError(f"start is {self.start:g}, expected a second of the input, 0 or later.")
+        if self.end is not None and not self.start < self.end < math.inf:
+            raise InputError(f"end is {self.end:g} s, expected a second after the start, which is {self.start:g} s.")
+        if self.crop is not None and not (
+            min(self.crop[:2]) >= 0 and min(self.crop[2:]) >= 16 and max(self.crop) < math.inf
+        ):
+            raise InputError(f"crop is {self.crop}, expected left, top, width and height, at least 16 x 16 pixels.")
+        if self.height < 64:
+            raise InputError(f"height is {self.height}, expected at least 64 pixels.")
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether frames may lean on one another: not with smoothing 0 and no calibration."""
+        return self.smoothing > 0 or self.calibration != "none"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is."""
+
+    stage: str
+    """``tracking`` or ``rendering``."""
+    done: int
+    """Frames of this stage that are done."""
+    total: int | None
+    """Frames of this stage; None while unknown."""
+    rate: float
+    """Frames a second, so far in this stage."""
+    time: float = 0.0
+    """Where in the clip the last frame lies, seconds."""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Of this stage; None while unknown."""
+        if self.total is None or self.rate <= 0:
+            return None
+        return max(self.total - self.done, 0) / self.rate
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an animation wrote."""
+
+    files: dict[str, dict[str, Path]]
+    """Per avatar: ``video`` (or ``image``), ``csv``, ``json``, ``glb``."""
+    combined: Path | None
+    """Actor and all avatars in a row, if there are several."""
+    frames: int
+    frames_without_face: int
+    take: Path | None = None
+    """The stored track, from which other settings give new results at once."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Time spent in each stage."""
+
+    @property
+    def paths(self) -> list[Path]:
+        """Every file written."""
+        found = [path for files in self.files.values() for path in files.values()]
+        return found + [path for path in (self.combined, self.take) if path]
+
+    def summary(self) -> str:
+        """One or two sentences for people."""
+        text = f"{self.frames} frames animated in {sum(self.seconds.values()):.1f} s."
+        if self.frames_without_face:
+            text += f" {self.frames_without_face} of them show no face: there the avatar holds, then eases to neutral."
+        return text

@@ -1,0 +1,123 @@
+"""What a fine-tune needs of training: parts that stay, statistics that stay, labels on record."""
+
+import hashlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from freeavatar.models import Encoder, load_bundle
+from tests.bundles import ENCODER
+from tests.jobs import make_job
+from training.data.drawing import mine_triplets
+from training.data.mixture import MixtureConfig
+from training.engine.metrics import read_metrics
+from training.engine.stage import EngineConfig
+from training.objectives.losses import distillation_loss
+from training.renders.rehearsal import rehearsal_folder
+from training.train import (
+    LossConfig,
+    Objective,
+    PartRates,
+    TrainConfig,
+    Trainee,
+    groups_of,
+    open_mixture,
+    train,
+)
+
+
+@pytest.fixture
+def config(tmp_path) -> TrainConfig:
+    """Fine-tune the embedding and, slowly, the feature."""
+    job = make_job(tmp_path)
+    base = tmp_path / "base"
+    data = MixtureConfig(
+        (rehearsal_folder(8),), None, (job.train,), triplet_images=job.images, listed_share=2.0
+    )  # fmt: skip
+    engine = EngineConfig(tmp_path / "run", steps=4, batch=12, log_every=1, report_every=2)
+    return TrainConfig(
+        engine, data, ENCODER, LossConfig(distillation=1.0, embedding_share=0.0), PartRates(0.0, 0.01, 0.0),
+        start=base, teacher=base, held_out=job.held_out, is_norm_frozen=True,
+    )  # fmt: skip
+
+
+def test_frozen_parts_come_out_as_they_went_in(config):
+    before, after = load_bundle(config.start), load_bundle(train(config))
+    for name, old in before.encoder.backbone.state_dict().items():
+        assert torch.equal(old, after.encoder.backbone.state_dict()[name]), name
+    assert all(torch.equal(*pair) for pair in zip(before.decoder.parameters(), after.decoder.parameters(), strict=True))
+    assert not torch.equal(before.encoder.embed.weight, after.encoder.embed.weight)
+    assert not torch.equal(before.encoder.project.weight, after.encoder.project.weight)
+
+
+def test_held_out_answers_are_looked_at_and_labels_are_on_record(config):
+    train(config)
+    looks = [line for line in read_metrics(config.engine.out) if "held_out" in line]
+    assert [line["step"] for line in looks] == [2, 4]
+    assert all(line["held_out_low"] <= line["held_out"] <= line["held_out_high"] for line in looks)
+    (path,) = config.data.triplets
+    kept = json.loads((config.engine.out / "config.json").read_text())["sha256"]
+    assert kept == {str(path): hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def test_every_part_has_its_rate_and_frozen_ones_have_none(config):
+    model = Trainee(config, 0, load_bundle(config.teacher))
+    rates = {id(p): group.get("lr_scale", 1.0) for group in groups_of(config, model) for p in group["params"]}
+    assert rates[id(model.encoder.project.weight)] == 0.01 and rates[id(model.encoder.embed.weight)] == 1.0
+    frozen = [*model.encoder.backbone.parameters(), *model.decoder.parameters()]
+    assert not any(p.requires_grad or id(p) in rates for p in frozen)
+    assert all(id(p) in rates for p in model.parameters() if p.requires_grad)
+    with pytest.raises(ValueError, match="factors of 0 or more"):
+        PartRates(backbone_rate=-1.0)
+
+
+def test_frozen_statistics_stay_in_training_mode(config):
+    model = Trainee(config, 0, load_bundle(config.teacher)).train()
+    assert model.training and not any(m.training for m in model.modules() if isinstance(m, nn.BatchNorm2d))
+
+
+def test_a_backbone_that_student_and_teacher_share_runs_once(config, monkeypatch):
+    teacher, mixture = load_bundle(config.teacher), open_mixture(config)
+    losses = replace(config.losses, embedding_share=0.5)
+    runs, pool = [], Encoder.pool
+    monkeypatch.setattr(Encoder, "pool", lambda self, crops: runs.append(self) or pool(self, crops))
+    found = []
+    for is_shared in (True, False):
+        torch.manual_seed(0)
+        told = replace(config, losses=losses, is_norm_frozen=is_shared)
+        model = Trainee(replace(told, is_norm_frozen=True), 0, teacher).train()
+        torch.nn.init.normal_(model.encoder.embed.weight)
+        found.append(Objective(mixture, told, torch.device("cpu"), teacher)(model, mixture.draw(0, 0))["distillation"])
+    assert len(runs) == 3
+    torch.testing.assert_close(found[0], found[1])
+
+
+def test_views_for_a_frozen_backbone_are_not_relit(config):
+    data = replace(config.data, is_relit=False)
+    grey = open_mixture(replace(config, data=data))
+    relit = open_mixture(config)
+    grey._crops = relit._crops = lambda *index: np.full((12, 144, 144), 51, np.uint8)
+    assert (grey.draw(0, 0)["views"] - 0.2).abs().max() < 1e-3 < (relit.draw(0, 0)["views"] - 0.2).abs().max()
+
+
+def test_a_student_that_starts_as_its_teacher_has_nothing_to_learn_from_it(config):
+    teacher = load_bundle(config.teacher)
+    model = Trainee(config, 0, teacher).eval()
+    views = torch.rand(3, 1, 32, 32)
+    feature, embedding = model.encoder(views)
+    assert distillation_loss(model.imitate(feature), embedding, teacher.encoder(views)).item() < 1e-4
+    half = distillation_loss(feature, -embedding, (feature, embedding), embedding_share=0.25)
+    assert half.item() == pytest.approx(0.5, abs=1e-4)
+
+
+def test_mined_triplets_are_three_images_and_one_rig_on_two_faces_counts_as_alike():
+    rigs = torch.rand(12, 52)
+    rigs[6:] = rigs[:6]
+    triplets = mine_triplets(rigs, 3000, torch.Generator().manual_seed(0))
+    a, p, n = triplets.T
+    assert ((a != p) & (a != n) & (p != n)).all()
+    assert len(triplets) > 50 and ((a - p).abs() == 6).all()

@@ -1,0 +1,1 @@
+"""Faces, renders, features and triplets, as the stages take them."""

@@ -1,0 +1,250 @@
+"""Batches of real faces, renders and listed triplets, in shares that the settings give."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from freeavatar.errors import InputError
+from freeavatar.rig import ARKIT, mirrored
+from training.data.augment import random_views
+from training.data.drawing import comparable, draw_class_triplets, mine_triplets
+from training.data.images import ImagePool, crop_size, list_images, open_images
+from training.data.labelled_faces import read_rows, read_silver_labels, rigs_of
+from training.data.triplets import MARGINS, SEPARATOR, Triplets, read_triplets
+from training.engine.batches import Batch, generator_of, shuffled
+
+Opener = Callable[..., ImagePool]
+
+RAREST = 50
+"""Emotions with fewer images than this are left out."""
+PER_ANCHOR = 12
+"""Triplets drawn from the labels of a batch for each of its images."""
+
+
+@dataclass(frozen=True)
+class MixtureConfig:
+    """What to learn from."""
+
+    renders: tuple[Path, ...] = ()
+    """Folders written by training.render_faces."""
+    faces: Path | None = None
+    """Folder with images.zip and labels.csv."""
+    triplets: tuple[Path, ...] = ()
+    """Listed triplets: snapshots (.jsonl) and tables (.csv)."""
+    triplet_weights: tuple[float, ...] = ()
+    """How often each of them is drawn from, in proportion; default by their sizes."""
+    triplet_images: Path | None = None
+    """Folder of their images; default the one each of them lies in."""
+    real_share: float = 1.0
+    """Share of real faces in a batch, in proportion to the others."""
+    rendered_share: float = 1.0
+    listed_share: float = 1.0
+    balance: float = 0.5
+    """How evenly emotions are drawn: 0 as they come, 1 all alike."""
+    is_relit: bool = True
+    """Change light, sharpness and noise of the views; a frozen backbone learns nothing from that, but is disturbed."""
+    cache: Path | None = None
+    """Folder for decoded images; by default the one the run's folder lies in."""
+
+    def __post_init__(self) -> None:
+        if not (self.renders or self.faces or self.triplets):
+            raise ValueError("there is nothing to learn from: give --faces, --renders or --triplets")
+        if self.triplet_weights and len(self.triplet_weights) != len(self.triplets):
+            raise ValueError(f"{len(self.triplets)} files of triplets have {len(self.triplet_weights)} weights")
+        if not 0 <= self.balance <= 1:
+            raise ValueError(f"balance is {self.balance}, expected a number in [0, 1]")
+
+
+@dataclass(frozen=True, eq=False)
+class _Real:
+    """Real faces."""
+
+    pool: ImagePool
+    silver: Tensor
+    """Silver labels on their own scale, ``(N, 52)``."""
+    comparable: Tensor
+    """What is sure of them, on the rig's scale, ``(N, K)``."""
+    emotions: Tensor
+    """Class of each, ``(N,)`` int64; -1 for none."""
+    reach: np.ndarray
+    """Cumulated probability of each to be drawn, ``(N,)``."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Rendered:
+    """Renders."""
+
+    pool: ImagePool
+    rigs: Tensor
+    """``(N, 52)``."""
+
+
+class Mixture:
+    """Batches by step and part: real faces first, then renders, then listed triplets, image after image."""
+
+    def __init__(
+        self,
+        config: MixtureConfig,
+        *,
+        batch: int,
+        parts: int,
+        view: int,
+        seed: int,
+        cache: Path,
+        opener: Opener = open_images,
+    ) -> None:
+        """Open the images.
+
+        Args:
+            config: what to learn from.
+            batch: images of a part.
+            parts: parts of a step.
+            view: side of the views in pixels.
+            seed: of all draws.
+            cache: folder for decoded images, unless the settings name one.
+            opener: how images are opened.
+
+        Raises:
+            InputError: a source is missing, or the batch is too small for its sources.
+        """
+        self._config, self._parts, self._view, self._seed = config, parts, view, seed
+        self._open = partial(opener, cache=config.cache or cache, size=crop_size(view))
+        self._mirror = torch.tensor(mirrored(ARKIT))
+        self.classes: tuple[str, ...] = ()
+        """Names of the emotions."""
+        self._real = self._open_real(config.faces) if config.faces else None
+        self._rendered = self._open_rendered() if config.renders else None
+        self._listed = self._open_listed() if config.triplets else []
+        self.counts = self._share_out(batch)
+        """Images of a batch that are real, rendered, and listed (three times the triplets)."""
+        self.rendered_std = self._rendered.rigs.std(0) if self._rendered else torch.ones(len(ARKIT))
+        """Standard deviation of each channel, ``(52,)``."""
+        self.silver_std = self._real.silver.std(0) if self._real else torch.ones(len(ARKIT))
+        pools = [source.pool for source in (self._real, self._rendered) if source]
+        self.total = sum(map(len, [*pools, *(pool for pool, _ in self._listed)]))
+        """Images of all sources."""
+
+    def _share_out(self, batch: int) -> tuple[int, int, int]:
+        config = self._config
+        shares = np.array([config.real_share * bool(self._real), config.rendered_share * bool(self._rendered),
+                           config.listed_share * bool(self._listed)])  # fmt: skip
+        real, _, listed = (batch * shares / max(shares.sum(), 1e-9)).astype(int)
+        listed = listed // 3 * 3
+        real = real if shares[1] else batch - listed
+        counts = int(real), int(batch - real - listed) if shares[1] else 0, int(listed)
+        if any(share > 0 and count < 3 for share, count in zip(shares, counts, strict=True)):
+            raise InputError(
+                f"a batch of {batch} gives its sources {counts} images, at least 3 each: give a larger --batch."
+            )
+        return counts
+
+    def _open_real(self, faces: Path) -> _Real:
+        rows = read_rows(faces / "labels.csv")
+        pool = self._open([f"{faces / 'images.zip'}{SEPARATOR}{row['file']}" for row in rows])
+        names = [row.get("emotion") or "" for row in rows]
+        counts = Counter(names)
+        self.classes = tuple(sorted(name for name, count in counts.items() if name and count >= RAREST))
+        emotions = torch.tensor([self.classes.index(name) if name in self.classes else -1 for name in names])
+        usual = len(rows) / max(len(self.classes), 1)
+        weights = [(counts[name] if name in self.classes else usual) ** -self._config.balance for name in names]
+        rigs = comparable(read_silver_labels(faces / "labels.csv"))
+        reach = np.cumsum(weights) / np.sum(weights)
+        return _Real(pool, torch.from_numpy(rigs_of(rows)), torch.from_numpy(rigs).float(), emotions, reach)
+
+    def _open_rendered(self) -> _Rendered:
+        folders = self._config.renders
+        pool = self._open(list_images(folders))
+        rigs = np.concatenate([np.load(folder / "rigs.npy") for folder in folders])
+        if len(pool) != len(rigs):
+            raise InputError(f"{', '.join(map(str, folders))}: crops and rigs differ in number; render again.")
+        return _Rendered(pool, torch.from_numpy(rigs))
+
+    def _open_listed(self) -> list[tuple[ImagePool, Triplets]]:
+        listed = [read_triplets(path, images=self._config.triplet_images) for path in self._config.triplets]
+        return [(self._open(triplets.images), triplets) for triplets in listed]
+
+    def _index(self, step: int, part: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Numbers of real images, renders, listed triplets' source and row."""
+        real, rendered, listed = self.counts
+        place, rng = step * self._parts + part, np.random.default_rng((self._seed, 2, step, part))
+        faces = np.searchsorted(self._real.reach, rng.random(real)) if self._real else np.empty(0, int)
+        renders = np.empty(0, np.int64)
+        if self._rendered:
+            renders = shuffled(len(self._rendered.pool), place * rendered, rendered, seed=self._seed)
+        sizes = np.array([len(triplets) for _, triplets in self._listed] or [1], float)
+        weights = np.array(self._config.triplet_weights or sizes)
+        sources = rng.choice(len(sizes), listed // 3, p=weights / weights.sum())
+        return faces, renders, sources, (rng.random(len(sources)) * sizes[sources]).astype(int)
+
+    def names(self, step: int, part: int) -> list[str]:
+        """Ids of the images of a batch, in their order."""
+        faces, renders, sources, rows = self._index(step, part)
+        names = [self._real.pool.ids[k] for k in faces] if self._real else []
+        names += [self._rendered.pool.ids[k] for k in renders] if self._rendered else []
+        listed = [self._listed[source] for source in sources]
+        return names + [t.images[k] for (_, t), row in zip(listed, rows, strict=True) for k in t.index[row]]
+
+    def draw(self, step: int, part: int) -> Batch:
+        """A batch.
+
+        Returns:
+            ``views`` (B, 1, S, S); of real faces and renders ``rigs`` (M, 52); of real faces ``emotions`` (R,);
+            triplets ``by_emotion``, ``by_rig`` and ``by_list`` (T, 3), indices into the views,
+            and ``margins`` (T,) of the last.
+        """
+        generator = generator_of(self._seed, 0, step, part)
+        faces, renders, sources, rows = self._index(step, part)
+        real, rendered, listed = self.counts
+        mirror = torch.rand(real + rendered, generator=generator) < 0.5
+        # One-sided expressions stay comparable only if a triplet is mirrored as a whole.
+        mirror = torch.cat([mirror, (torch.rand(listed // 3, generator=generator) < 0.5).repeat_interleave(3)])
+        crops = torch.from_numpy(self._crops(faces, renders, sources, rows))[:, None].float().div_(255)
+        batch = {"views": random_views(crops, self._view, mirror, generator, relight=self._config.is_relit)}
+        batch |= self._labels(torch.from_numpy(faces), torch.from_numpy(renders), mirror, generator)
+        kinds = [self._listed[source][1].kind[row] for source, row in zip(sources, rows, strict=True)]
+        batch["by_list"] = torch.arange(real + rendered, real + rendered + listed).view(-1, 3)
+        batch["margins"] = torch.tensor([MARGINS[kind] for kind in kinds])
+        return batch
+
+    def _crops(self, faces: np.ndarray, renders: np.ndarray, sources: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        parts = [self._real.pool.gather(faces)] if self._real else []
+        parts += [self._rendered.pool.gather(renders)] if self._rendered else []
+        listed = (self._listed[source] for source in sources)
+        parts += [pool.gather(triplets.index[row]) for (pool, triplets), row in zip(listed, rows, strict=True)]
+        return np.concatenate(parts)
+
+    def _labels(self, faces: Tensor, renders: Tensor, mirror: Tensor, generator: torch.Generator) -> Batch:
+        rigs, common = torch.empty(0, len(ARKIT)), torch.empty(0, len(ARKIT))
+        emotions = torch.empty(0, dtype=torch.long)
+        if self._real:
+            rigs, common, emotions = self._real.silver[faces], self._real.comparable[faces], self._real.emotions[faces]
+        if self._rendered:
+            rendered = self._rendered.rigs[renders]
+            rigs = torch.cat([rigs, rendered])
+            common = torch.cat([common, torch.from_numpy(comparable(rendered.numpy())).float()])
+        mirror = mirror[: len(rigs), None]
+        rigs, common = (torch.where(mirror, values[:, self._mirror], values) for values in (rigs, common))
+        return {
+            "rigs": rigs,
+            "emotions": emotions,
+            "by_emotion": draw_class_triplets(emotions, PER_ANCHOR, generator),
+            "by_rig": _mine(common, rigs[len(faces) :], generator),
+        }
+
+
+def _mine(comparable_rigs: Tensor, rendered: Tensor, generator: torch.Generator) -> Tensor:
+    """Triplets by rig: those with real faces go by what is sure of these, renders among themselves by all."""
+    real = len(comparable_rigs) - len(rendered)
+    found = [torch.empty(0, 3, dtype=torch.long)]
+    if real:
+        mixed = mine_triplets(comparable_rigs, PER_ANCHOR * len(comparable_rigs), generator)
+        found.append(mixed[(mixed < real).any(1)])
+    if len(rendered):
+        found.append(mine_triplets(rendered, PER_ANCHOR * len(rendered), generator) + real)
+    return torch.cat(found)

@@ -1,0 +1,1 @@
+"""One loop for every stage: batches, optimizer, metrics, checkpoints, devices."""

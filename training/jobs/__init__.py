@@ -1,0 +1,1 @@
+"""Fine-tuning as processes of their own, found again after a restart."""

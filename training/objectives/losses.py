@@ -1,0 +1,91 @@
+"""Losses."""
+
+from torch import Tensor
+from torch.nn.functional import cosine_similarity, cross_entropy, layer_norm, relu, smooth_l1_loss
+
+
+def rig_loss(predicted: Tensor, target: Tensor, deviation: Tensor, weight: Tensor, *, is_exact: bool) -> Tensor:
+    """Error between rigs in units of each channel's standard deviation, so that rare channels count.
+
+    Args:
+        predicted: ``(B, K)``.
+        target: ``(B, K)``.
+        deviation: standard deviation of each channel, ``(K,)``.
+        weight: of each channel, ``(K,)``; 0 masks it.
+        is_exact: half the squared error, for labels that are true; else Huber's, for noisy ones. Huber's
+            pulls channels that are seldom above 0 towards their median, which is 0.
+
+    Returns:
+        Scalar; the weighted mean over channels, averaged over the batch.
+    """
+    found, true = predicted / deviation, target / deviation
+    error = (found - true).square() / 2 if is_exact else smooth_l1_loss(found, true, reduction="none")
+    return (error * weight).sum(1).mean() / weight.sum()
+
+
+def triplet_loss(embedding: Tensor, triplets: Tensor, margin: Tensor | float) -> Tensor:
+    """FECNet's loss in both orders: the similar pair is closer than either is to the odd one out
+    (Vemulapalli and Agarwala 2019, equation 1).
+
+    Args:
+        embedding: unit length, ``(B, D)``.
+        triplets: indices of anchor, positive, negative, ``(T, 3)``.
+        margin: on squared distances, of all triplets or of each, ``(T,)``.
+
+    Returns:
+        Scalar; 0 for no triplets.
+    """
+    if len(triplets) == 0:
+        return embedding.sum() * 0
+    a, p, n = (embedding[triplets[:, k]] for k in range(3))
+    near = (a - p).square().sum(1)
+    return (relu(near - (a - n).square().sum(1) + margin) + relu(near - (p - n).square().sum(1) + margin)).mean()
+
+
+def emotion_loss(told: Tensor, emotions: Tensor) -> Tensor:
+    """Cross-entropy with labels smoothed by a tenth, for they are noisy.
+
+    Args:
+        told: logits, ``(B, C)``.
+        emotions: class of each image, ``(B,)`` int64; -1 for images without one.
+
+    Returns:
+        Scalar: the mean over images that have a class; 0 if none has.
+    """
+    total = cross_entropy(told, emotions, ignore_index=-1, label_smoothing=0.1, reduction="sum")
+    return total / (emotions >= 0).sum().clamp_min(1)
+
+
+def distillation_loss(
+    feature: Tensor, embedding: Tensor, teacher: tuple[Tensor, Tensor], *, embedding_share: float = 1.0
+) -> Tensor:
+    """How far a student is from its teacher.
+
+    Args:
+        feature: the student's, brought to the teacher's dimensions, ``(B, F)``.
+        embedding: the student's, unit length, ``(B, D)``.
+        teacher: the teacher's feature ``(B, F)`` and embedding ``(B, D)``, without gradient.
+        embedding_share: weight of the embedding's part.
+
+    Returns:
+        Scalar: mean squared error of the features, each brought to mean 0 and variance 1, plus one minus the
+        cosine between the embeddings, times its share.
+    """
+    shape = feature.shape[-1:]
+    apart = (layer_norm(feature, shape) - layer_norm(teacher[0], shape)).square().mean()
+    return apart + embedding_share * (1 - cosine_similarity(embedding, teacher[1]).mean())
+
+
+def picture_loss(found: Tensor, true: Tensor, regions: Tensor, region_weight: float) -> dict[str, Tensor]:
+    """L1 on the whole picture, and weighted on its regions.
+
+    Args:
+        found: ``(B, 3, S, S)``.
+        true: ``(B, 3, S, S)``.
+        regions: in [0, 1], ``(B, 1, S, S)``, or ``(1, 1, S, S)`` for all.
+        region_weight: of the regions' mean error.
+    """
+    error = (found - true).abs().mean(1, keepdim=True)
+    regions = regions.expand_as(error)
+    inside = (error * regions).sum() / regions.sum().clamp_min(1)
+    return {"whole": error.mean(), "regions": region_weight * inside}

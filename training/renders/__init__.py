@@ -1,0 +1,1 @@
+"""Faces and portraits drawn with known rigs."""

@@ -1,0 +1,221 @@
+"""Faces with known rigs, cropped as the encoder sees real ones: what ``training.render_faces`` writes."""
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from freeavatar.avatars.avatar import Avatar
+from freeavatar.avatars.glb import read_glb
+from freeavatar.errors import InputError
+from freeavatar.faces.align import CROP_SIZE, align_matrix
+from freeavatar.render import Camera, Look, Renderer
+from freeavatar.render.look import Color, head_matrix
+from freeavatar.rig import ARKIT, mirrored
+from training.data.labelled_faces import read_rows, read_silver_labels
+from training.data.rigs import RigSampler, draw_head, draw_lighting, one_sided, symmetric
+
+logger = logging.getLogger(__name__)
+
+FRAME = 512
+"""Side of the loose pictures the crops are cut from, in pixels."""
+
+
+@dataclass(frozen=True)
+class RenderConfig:
+    """What to render."""
+
+    avatars: Path
+    """Folder of GLB files with ARKit names and landmarks in ``asset.extras``."""
+    out: Path
+    """Folder of the result."""
+    labels: Path | None = None
+    """labels.csv of the faces whose silver rigs are re-enacted; default: single shapes only."""
+    count: int = 36_000
+    """Number of crops."""
+    jitter: float = 1.0
+    """Standard deviation of the error of the landmarks, in crop pixels."""
+    is_natural: bool = False
+    """Natural expressions and moderate poses, for measuring."""
+    is_rare: bool = False
+    """Natural expressions with two to four rare shapes on each."""
+    seed: int = 0
+    color: bool = False
+    """Write ``frames.npy`` (N, 512, 512, 3) RGB as well: loose pictures a face tracker can be run on."""
+    repeats: int = 1
+    """Avatars that show each rig."""
+    sides: bool = False
+    """Rigs come in threes: one with shapes on one side alone, its mirror image, and its symmetric form."""
+    is_reenactment: bool = False
+    """Render the silver rigs of the train split themselves, of ``count`` faces drawn at random or of all."""
+
+    def __post_init__(self) -> None:
+        avatars = len(list(self.avatars.glob("*.glb")))
+        if not avatars:
+            raise ValueError(f"{self.avatars} holds no .glb file, expected baked identities")
+        if not 1 <= self.repeats <= avatars:
+            raise ValueError(f"repeats is {self.repeats}, expected 1 to the number of avatars, {avatars}")
+        if self.is_reenactment and (self.labels is None or self.sides or self.is_rare or self.repeats > 1):
+            raise ValueError("is_reenactment needs labels, and neither sides, is_rare nor repeats")
+
+
+class FaceRenderer:
+    """Renders crops of one avatar."""
+
+    def __init__(self, avatar: Avatar) -> None:
+        if avatar.landmarks is None or not avatar.is_arkit:
+            raise InputError(f"{avatar.path} lacks landmarks or ARKit names: bake it with tools.bake_avatars.")
+        self.avatar = avatar
+        self.renderer = Renderer(avatar)
+        self._order = [avatar.target_names.index(name) for name in ARKIT]
+        self._rest = avatar.landmarks
+        nearest = np.linalg.norm(avatar.positions[:, None] - self._rest[2:], axis=2).argmin(0)
+        self._moves = avatar.target_positions[self._order][:, nearest]
+
+    def render(self, rig: np.ndarray, rng: np.random.Generator, config: RenderConfig) -> tuple[np.ndarray, np.ndarray]:
+        """One crop of one rig.
+
+        Returns:
+            Luma ``(144, 144)`` and, if ``config.color``, RGB ``(512, 512, 3)``, both uint8.
+        """
+        head = draw_head(rng) * (0.7 if config.is_natural else 1.0)
+        points = self._rest.copy()
+        points[2:] += np.tensordot(rig, self._moves, axes=1)
+        points = (points - self.avatar.head_pivot) @ head_matrix(head).T + self.avatar.head_pivot
+        camera = Camera((0.0, float(points[:, 1].mean()), float(points[:, 2].mean())), 0.42, rng.uniform(12, 40))
+        clip = np.c_[points, np.ones(5)] @ camera.matrix().T
+        frame = (clip[:, :2] / clip[:, 3:] + 1) / 2 * FRAME
+        affine = align_matrix(frame)
+        noise = rng.normal(0, config.jitter, (5, 2)) @ np.linalg.inv(affine[:, :2]).T
+        look = Look((CROP_SIZE, CROP_SIZE), draw_lighting(rng), _background(rng), 2)
+        weights = np.zeros((1, len(self.avatar.target_names)), np.float32)
+        weights[0, self._order] = rig
+        pose: dict[str, Any] = dict(head=head[None].astype(np.float32), camera=camera)
+        crop = self.renderer.render(
+            torch.from_numpy(weights), look=look, view=_crop_view(align_matrix(frame + noise)), **pose
+        )
+        picture = np.empty(0)
+        if config.color:
+            loose = Look((FRAME, FRAME), look.lighting, look.background, 2)
+            picture = _to_uint8(self.renderer.render(torch.from_numpy(weights), look=loose, **pose))
+        return cv2.cvtColor(_to_uint8(crop), cv2.COLOR_RGB2GRAY), picture
+
+
+def _background(rng: np.random.Generator) -> tuple[Color, Color]:
+    """A vertical ramp of two nearly grey colours."""
+    top, bottom = np.clip(rng.uniform(0, 1, (2, 1)) + rng.normal(0, 0.05, (2, 3)), 0, 1).tolist()
+    return tuple(top), tuple(bottom)
+
+
+def _to_uint8(images: torch.Tensor) -> np.ndarray:
+    return (images[0].permute(1, 2, 0).numpy() * 255 + 0.5).astype(np.uint8)
+
+
+def _crop_view(affine: np.ndarray) -> np.ndarray:
+    """Clip-space matrix ``(1, 4, 4)`` that does to the picture what ``affine`` does to a frame in pixels."""
+    view = np.eye(4)
+    view[:2, :2] = affine[:, :2] * FRAME / CROP_SIZE
+    centre = affine @ [FRAME / 2, FRAME / 2, 1]
+    view[:2, 3] = centre / CROP_SIZE * 2 - 1
+    return view[None]
+
+
+def assign_expressions(config: RenderConfig) -> np.ndarray:
+    """Number of the rig each crop shows, ``(count,)`` int32, for crops that take the avatars in turn.
+
+    A number comes back in later blocks of avatars, shuffled there, so that avatars pair up at random; the forms
+    of one rig stay together.
+    """
+    rng = np.random.default_rng([config.seed, config.repeats])
+    forms = 3 if config.sides else 1
+    draws = -(-config.count // (config.repeats * forms))
+    blocks = [np.arange(draws), *(rng.permutation(draws) for _ in range(config.repeats - 1))]
+    numbers = np.concatenate(blocks)[:, None] * forms + np.arange(forms)
+    return numbers.ravel()[: config.count].astype(np.int32)
+
+
+class Casting:
+    """The rig of each numbered expression, drawn when it is first asked for."""
+
+    def __init__(self, sampler: RigSampler, rng: np.random.Generator, *, has_sides: bool) -> None:
+        self._sampler, self._rng, self._has_sides = sampler, rng, has_sides
+        self._drawn: dict[int, np.ndarray] = {}
+
+    def rig(self, expression: int) -> np.ndarray:
+        """Rig ``(52,)`` of an expression."""
+        draw, side = divmod(expression, 3) if self._has_sides else (expression, 0)
+        if draw not in self._drawn:
+            rig = self._sampler.draw(self._rng)
+            self._drawn[draw] = one_sided(rig, self._rng) if self._has_sides else rig
+        rig = self._drawn[draw]
+        return (rig, rig[mirrored(ARKIT)], symmetric(rig))[side]
+
+
+def render_faces(config: RenderConfig) -> None:
+    """Render ``config.count`` crops, the avatars in turn, into ``config.out``."""
+    rng = np.random.default_rng(config.seed)
+    seen = np.zeros((1, len(ARKIT)), np.float32) if config.labels is None else read_silver_labels(config.labels)
+    paths = _usable(config.avatars)
+    if config.is_reenactment:
+        assert config.labels is not None
+        expressions = rng.permutation(len(seen))[: config.count].astype(np.int32)
+        files = [row["file"] for row in read_rows(config.labels)]
+        config.out.mkdir(parents=True, exist_ok=True)
+        (config.out / "files.json").write_text(json.dumps([files[k] for k in expressions]))
+        rig_of: Callable[[int], np.ndarray] = seen.__getitem__
+    else:
+        expressions = assign_expressions(config)
+        sampler = RigSampler(seen, is_natural=config.is_natural, is_rare=config.is_rare)
+        rig_of = Casting(sampler, rng, has_sides=config.sides).rig
+    count = len(expressions)
+    turns = [k for k in range(len(paths)) for _ in range(k * count // len(paths), (k + 1) * count // len(paths))]
+    render_rigs([paths[k] for k in turns], lambda i: rig_of(int(expressions[i])), config, rng)
+    np.save(config.out / "expressions.npy", expressions)
+
+
+def _usable(folder: Path) -> list[Path]:
+    """GLB files of avatars that can show ARKit's blendshapes."""
+    paths = sorted(folder.glob("*.glb"))
+    found = [path for path in paths if (avatar := read_glb(path)).is_arkit and avatar.landmarks is not None]
+    if not found:
+        raise InputError(f"no avatar in {folder} has landmarks and ARKit's names: bake some with tools.bake_avatars.")
+    if len(found) < len(paths):
+        logger.info("left out, for they lack ARKit's names: %s", ", ".join(p.stem for p in paths if p not in found))
+    return found
+
+
+def render_rigs(
+    avatars: Sequence[Path], rig_of: Callable[[int], np.ndarray], config: RenderConfig, rng: np.random.Generator
+) -> None:
+    """Render one crop for each of ``avatars``, GLB files with equal ones side by side, into ``config.out``.
+
+    Args:
+        avatars: avatar of each crop.
+        rig_of: rig ``(52,)`` of a crop, by its index; asked for once, in order.
+        config: where to write, and how.
+        rng: source of poses, lights and errors of the landmarks.
+    """
+    count = len(avatars)
+    config.out.mkdir(parents=True, exist_ok=True)
+    crops = np.lib.format.open_memmap(config.out / "crops.npy", "w+", np.uint8, (count, CROP_SIZE, CROP_SIZE))
+    frames = None
+    if config.color:
+        frames = np.lib.format.open_memmap(config.out / "frames.npy", "w+", np.uint8, (count, FRAME, FRAME, 3))
+    rigs = np.zeros((count, len(ARKIT)), np.float32)
+    face: FaceRenderer | None = None
+    for i, path in enumerate(tqdm(avatars, disable=None)):
+        if face is None or face.avatar.path != path:
+            face = FaceRenderer(read_glb(path))
+        rigs[i] = rig_of(i)
+        crops[i], picture = face.render(rigs[i], rng, config)
+        if frames is not None:
+            frames[i] = picture
+    np.save(config.out / "rigs.npy", rigs)
+    (config.out / "avatars.json").write_text(json.dumps([path.stem for path in avatars]))

@@ -1,0 +1,97 @@
+"""One moment of a run: actor and avatar at a second, with the settings as they stand, and the curves around it."""
+
+from functools import lru_cache
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from freeavatar.errors import FreeAvatarError
+from freeavatar.pipeline import Player, load_take, missing_spans, most_moving
+from freeavatar.video import VideoReader
+from webapp.animate.controls import DEFAULTS, REGIONS, options_of, settings_of
+from webapp.animate.runs import Run, load_run
+from webapp.common.avatars import label_of
+from webapp.common.pictures import data_url
+from webapp.common.words import language_of, say
+
+SIZE = 400
+"""Height of the pictures."""
+_MOST_POINTS = 1500
+"""Points of a curve that are drawn; more would not be seen."""
+
+Pinned = dict[str, Any] | None
+"""Avatar and settings that the present ones are compared with."""
+
+
+@lru_cache(maxsize=6)
+def _player(path: str, _modified: int) -> Player:
+    return Player(load_take(path))
+
+
+def player_of(run: Run) -> Player:
+    """A run's take, read once."""
+    path = run.folder / run.take
+    return _player(str(path), path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _actor(video: str, _modified: int, second: float) -> str:
+    """The actor's panel of a side-by-side video, whose avatar's panel is square: closer keyframes than the input's."""
+    image = VideoReader(video).frame_at(second).image
+    return data_url(image[:, : image.shape[1] - image.shape[0]], height=SIZE)
+
+
+def faces_at(
+    request: gr.Request | None, id: str | None, second: float, avatar: str, pinned: Pinned, *values: Any
+) -> Any:  # fmt: skip
+    """Pictures of a moment: the actor, the pinned look if there is one, and the avatar with these settings."""
+    if not id:
+        return gr.skip()
+    try:
+        language, run = language_of(request), load_run(id)
+        player, video = player_of(run), run.folder / run.files[run.avatars[0]]["video"]
+        actor = {"name": say(language, "clip.actor"), "src": _actor(str(video), video.stat().st_mtime_ns, second)}
+        now = {"avatar": avatar or run.avatars[0], "settings": settings_of(values)}
+        return {"faces": [actor, *(_face(player, look, second, language) for look in (pinned, now) if look)]}
+    except FreeAvatarError as error:
+        return {"faces": [], "trouble": str(error)}
+
+
+def _face(player: Player, look: dict[str, Any], second: float, language: str) -> dict[str, str]:
+    picture = player.pose(look["avatar"], second, options_of(look["settings"]), size=SIZE)
+    return {"name": _caption(look, language), "src": data_url(picture)}
+
+
+def _caption(look: dict[str, Any], language: str) -> str:
+    """The avatar, and every setting that is not the default."""
+    settings = look["settings"]
+    named = {"gain": "controls.gain", "smoothing": "controls.smoothing", **{name: f"region.{name}" for name in REGIONS}}
+    values = {name: settings[name] * (name not in REGIONS or name in settings["on"]) for name in named}
+    changed = [f"{say(language, named[n])} {value:g}" for n, value in values.items() if value != DEFAULTS[n]]
+    kind = settings["calibration"]
+    neutral = [] if kind == "auto" else [say(language, f"controls.calibration.{kind}")]
+    return ", ".join([label_of(look["avatar"]), *changed, *neutral])
+
+
+def curves_of(id: str | None, avatar: str, *values: Any) -> Any:
+    """Curves of the channels that moved most, and the confidence below, as the page's script takes them."""
+    if not id:
+        return gr.skip()
+    try:
+        run = load_run(id)
+        player = player_of(run)
+        played = player.perform(avatar or run.avatars[0], options_of(settings_of(values)))
+    except FreeAvatarError as error:
+        return {"trouble": str(error)}
+    step = max(1, len(played.times) // _MOST_POINTS)
+    names = most_moving(played)
+    return {
+        "times": np.round(played.times[::step], 4).tolist(),
+        "curves": [
+            {"name": name, "values": np.round(played.weights[::step, played.names.index(name)], 3).tolist()}
+            for name in names
+        ],
+        "confidence": np.round(played.confidence[::step], 3).tolist(),
+        "missing": missing_spans(played.times, played.confidence, float(played.rate)),
+    }  # fmt: skip
