@@ -88,9 +88,7 @@ def test_stages_run_in_order_and_a_resumed_run_skips_what_is_done(prepared, monk
 def test_stop_lets_the_stage_save_and_the_next_start_goes_on_with_it(prepared, monkeypatch):
     saving = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); time.sleep(60)"
     (prepared.folder / STOP).touch()
-    began = time.monotonic()
     assert run_steps(monkeypatch, prepared.folder, script("long", saving)) == 0
-    assert time.monotonic() - began < 30
     run = read_run(prepared.folder)
     assert run.state == "stopped" and run.status["done"] == []
 

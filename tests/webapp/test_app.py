@@ -108,6 +108,8 @@ def test_a_visitor_previews_animates_downloads_slides_and_comes_back(page, short
     page.get_by_role("tab", name="3D model").click()
     page.wait_for_selector("#model canvas", timeout=60_000)
     page.click("#settings > button")
+    page.wait_for_selector("#gain input[type=range]")
+    page.wait_for_timeout(1000)  # Gradio sets a slider anew just after it is first laid out: no person is that quick
     page.locator("#gain input[type=range]").press("ArrowLeft")
     page.wait_for_selector("#again:visible", timeout=30_000)
 
