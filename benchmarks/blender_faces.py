@@ -77,7 +77,7 @@ def plan_pictures(config: FacesConfig) -> tuple[np.ndarray, list[dict]]:
     rigs, plan = draw_rigs(config, rng), []
     for number, rig in enumerate(rigs):
         path, avatar = people[number * len(people) // len(rigs)]
-        own = avatar.retarget(rig[None])
+        own = avatar.control_weights(rig[None])
         names = [*avatar.target_names, *(one.name for one in avatar.correctives)]
         weights = np.concatenate([own, avatar.corrective_weights(own)], axis=1)[0]
         plan.append({

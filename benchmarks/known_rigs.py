@@ -10,7 +10,6 @@ channel whose standard deviation is above 0.03.
 """
 
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ import tyro
 from benchmarks.tracks import track_pictures
 from freeavatar.avatars import load_avatar
 from freeavatar.models import DEFAULT_WEIGHTS, load_bundle
-from freeavatar.pipeline.animation import perform
+from freeavatar.pipeline.acting import act, identity_of
 from freeavatar.rig import ARKIT
 
 
@@ -46,7 +45,8 @@ def predict(frames: np.ndarray, config: KnownRigsConfig) -> tuple[np.ndarray, in
     """Rigs ``(N, 52)`` of pictures ``(N, H, W, 3)``, and in how many no face was found."""
     bundle = load_bundle(config.weights)
     track = track_pictures(frames, bundle)
-    return perform(load_avatar(config.avatar), track, bundle, Fraction(30)).weights, int((~track.found).sum())
+    identity = identity_of(load_avatar(config.avatar), bundle)
+    return act(track.features, identity, bundle), int((~track.found).sum())
 
 
 def main(config: KnownRigsConfig) -> None:

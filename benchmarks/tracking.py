@@ -16,9 +16,9 @@ from freeavatar.avatars import load_avatar
 from freeavatar.export import write_live_link_csv
 from freeavatar.files import make_folder
 from freeavatar.models import open_bundle
-from freeavatar.performance.editing import edit
+from freeavatar.performance.editing import edit, neutral_of
 from freeavatar.pipeline import AnimateOptions
-from freeavatar.pipeline.animation import perform
+from freeavatar.pipeline.acting import act, identity_of
 from freeavatar.pipeline.sources import open_source
 
 
@@ -42,10 +42,11 @@ def main(config: TrackingConfig) -> None:
             continue
         track, rate = track_clip(path, bundle), open_source(path).rate
         for avatar in cast:
-            performance = edit(perform(avatar, track, bundle, rate), AnimateOptions())
+            raw = track.curves(act(track.features, identity_of(avatar, bundle), bundle), rate)
+            curves = edit(raw, AnimateOptions(), neutral_of(raw, AnimateOptions()))
             out = make_folder(config.out / avatar.name) / f"{path.stem}.csv"
-            write_live_link_csv(performance, out)
-            print(out, len(performance.times), "frames")
+            write_live_link_csv(curves, out)
+            print(out, len(curves.times), "frames")
 
 
 if __name__ == "__main__":

@@ -20,11 +20,11 @@ import torch
 import tyro
 
 from benchmarks.tracks import track_clip, track_pictures
-from freeavatar.avatars import builtin_avatars, load_avatar
+from freeavatar.avatars import builtin_avatars, load_avatar, retarget
 from freeavatar.models import DEFAULT_WEIGHTS, Bundle, load_bundle
-from freeavatar.performance.editing import edit
+from freeavatar.performance.editing import edit, neutral_of
 from freeavatar.pipeline import AnimateOptions
-from freeavatar.pipeline.animation import perform, retarget
+from freeavatar.pipeline.acting import act, drive_of, identity_of
 from freeavatar.pipeline.sources import open_source
 from freeavatar.pipeline.tracking import Track
 from freeavatar.render import Look, Renderer
@@ -106,11 +106,13 @@ def draw_avatar(name: str, shown: list[Shown], bundle: Bundle, config: TransferC
     camera, pictures = renderer.default_camera(), []
     for part in shown:
         if config.by_reference:
-            weights = avatar.retarget(part.reference)
+            weights = avatar.control_weights(part.reference)
         else:
             rate = open_source(config.clips / f"{part.clip}.mp4").rate
-            played = retarget(avatar, edit(perform(avatar, part.track, bundle, rate), AnimateOptions()))
-            weights = played.weights[part.frames]
+            identity = identity_of(avatar, bundle)
+            raw = part.track.curves(act(part.track.features, identity, bundle), rate)
+            curves = edit(raw, AnimateOptions(), neutral_of(raw, AnimateOptions()))
+            weights = retarget(avatar, curves, drive_of(identity)).weights[part.frames]
         pictures += [renderer.picture(row, look=look, camera=camera) for row in weights]
     return np.stack(pictures)
 

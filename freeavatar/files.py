@@ -1,9 +1,11 @@
 """Output files: written beside their place under a temporary name, then moved into it."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from uuid import uuid4
 
@@ -68,3 +70,19 @@ def write_png(image: np.ndarray, path: Path) -> None:
     _, data = cv2.imencode(".png", image[..., ::-1])
     with replacing(path) as temporary:
         temporary.write_bytes(data.tobytes())
+
+
+def content_id(path: Path) -> str:
+    """Sixteen hex digits of what a file holds; it is read again only if its size or time changed.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    stat = path.stat()
+    return _content_id(path.resolve(), stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _content_id(path: Path, _size: int, _modified: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -1,6 +1,6 @@
-"""Rigs: the named controls of an avatar, and one avatar's performance over time."""
+"""Rigs: the named controls of an avatar, and a performance over time: a face's curves, an avatar's controls."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -31,16 +31,12 @@ def mirrored(names: tuple[str, ...]) -> list[int]:
     return [names.index(next((n[: -len(a)] + b for a, b in swap.items() if n.endswith(a)), n)) for n in names]
 
 
-@dataclass(frozen=True)
-class Performance:
-    """One avatar's animation, as every exporter and the renderer take it."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Timeline:
+    """What the face's and an avatar's side of a performance share."""
 
-    avatar: str
-    """Name of the avatar."""
-    names: tuple[str, ...]
-    """Names of its controls."""
     weights: np.ndarray
-    """Rig weights, ``(T, K)`` float32 in [0, 1]."""
+    """In [0, 1], ``(T, K)`` float32."""
     times: np.ndarray
     """Presentation times, ``(T,)`` float64, seconds from the first frame, increasing."""
     rate: Fraction
@@ -49,11 +45,46 @@ class Performance:
     """Head rotation, ``(T, 3)`` float32 degrees: yaw, pitch, roll."""
     confidence: np.ndarray
     """How sure the face track is, ``(T,)`` float32 in [0, 1]; 0 where no face was found."""
-    drive: np.ndarray | None = None
-    """How the avatar's own controls follow ARKit's blendshapes where that was learned, ``(K', 52)`` float32; None:
-    as its file declares."""
 
     def __post_init__(self) -> None:
-        t, k = self.weights.shape
-        assert k == len(self.names) and self.times.shape == (t,), (t, k, len(self.names))
-        assert self.head.shape == (t, 3) and self.confidence.shape == (t,)
+        count = len(self.times)
+        assert self.times.shape == (count,) and len(self.weights) == count, (self.times.shape, self.weights.shape)
+        assert self.head.shape == (count, 3) and self.confidence.shape == (count,), (count, self.head.shape)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Curves(_Timeline):
+    """What a face does over time: ARKit's 52 blendshapes in the order of :data:`ARKIT`, and the head."""
+
+    cuts: np.ndarray
+    """Frames at which another shot begins, ``(T,)`` bool."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        assert self.weights.shape == (len(self.times), len(ARKIT)) and self.cuts.shape == self.times.shape
+
+    @property
+    def found(self) -> np.ndarray:
+        """Frames with a face, ``(T,)`` bool."""
+        return self.confidence > 0
+
+    def part(self, frames: slice) -> "Curves":
+        """Some frames of it; times stay as they are."""
+        return replace(
+            self, weights=self.weights[frames], times=self.times[frames], head=self.head[frames],
+            confidence=self.confidence[frames], cuts=self.cuts[frames],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Controls(_Timeline):
+    """What one avatar plays of it: its own controls, and the head."""
+
+    avatar: str
+    """Name of the avatar."""
+    names: tuple[str, ...]
+    """Names of its controls, ``K``."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        assert self.weights.shape == (len(self.times), len(self.names)), (self.weights.shape, len(self.names))

@@ -49,6 +49,7 @@ def make_avatar(detail: int = 2) -> Avatar:
     return Avatar(
         name="ball",
         path=Path("ball.glb"),
+        content="ball",
         license="CC0",
         author="test",
         positions=positions,

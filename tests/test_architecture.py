@@ -17,7 +17,7 @@ FOLDERS = {
         "avatars": set(),
         "performance": {"faces"},
         "render": {"avatars"},
-        "export": {"avatars", "render"},
+        "export": {"video", "avatars", "render"},
         "pipeline": {"video", "faces", "models", "avatars", "performance", "render", "export"},
         "explore": {"video", "faces", "models", "avatars", "performance", "render", "pipeline"},
     },

@@ -26,8 +26,8 @@ from freeavatar.avatars import Avatar, add_avatar, available_avatars, builtin_av
 from freeavatar.errors import InputError, WeightsError
 from freeavatar.models import PORTRAIT_SIZE, Bundle, Identity, NeuralRenderer, open_bundle
 from freeavatar.models.identity import save_identity
+from freeavatar.pipeline.acting import first_identity, identity_path
 from freeavatar.pipeline.face_view import FaceView
-from freeavatar.pipeline.identities import first_identity, identity_path
 from freeavatar.render import Renderer
 from freeavatar.render.preview import write_previews
 from freeavatar.rig import ARKIT
@@ -188,7 +188,7 @@ def teach(config: AddConfig) -> Path:
     )
     logger.info("%s, learned: %s", name, teacher.measure())
     path = identity_path(avatar)
-    save_identity(path, identity, bundle.id)
+    save_identity(path, identity, bundle.id, avatar.content)
     return path
 
 

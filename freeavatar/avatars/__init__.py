@@ -13,6 +13,7 @@ from freeavatar.avatars.cast import (
     registered_avatars,
 )
 from freeavatar.avatars.registry import Added, add_avatar, remove_avatar
+from freeavatar.avatars.retarget import retarget
 
 __all__ = [
     "DEFAULT_AVATAR",
@@ -30,4 +31,5 @@ __all__ = [
     "public_avatars",
     "registered_avatars",
     "remove_avatar",
+    "retarget",
 ]

@@ -55,6 +55,8 @@ class Avatar:
     name: str
     path: Path
     """The GLB it was read from."""
+    content: str
+    """What that file held, as :func:`freeavatar.files.content_id` has it: two avatars of one name differ in it."""
     license: str
     author: str
     positions: np.ndarray
@@ -106,9 +108,14 @@ class Avatar:
         """Those of ARKit's blendshapes that move nothing."""
         return tuple(name for index, name in enumerate(ARKIT) if not self.drive[:, index].any())
 
-    def retarget(self, arkit: np.ndarray) -> np.ndarray:
-        """Turn ARKit weights ``(T, 52)`` into weights of the avatar's controls, ``(T, K)`` in [0, 1]."""
-        return np.clip(arkit @ self.drive.T, 0, 1)
+    def control_weights(self, arkit: np.ndarray, drive: np.ndarray | None = None) -> np.ndarray:
+        """Turn ARKit's blendshapes ``(T, 52)`` into weights of the controls, ``(T, K)`` in [0, 1].
+
+        Args:
+            arkit: weights of the blendshapes.
+            drive: how the controls follow them, ``(K, 52)``, where that was learned; default as the file declares.
+        """
+        return np.clip(arkit @ (self.drive if drive is None else drive).T, 0, 1)
 
     def corrective_weights(self, weights: np.ndarray) -> np.ndarray:
         """Weights of the correctives, ``(T, C)``, for weights of the controls ``(T, K)``."""

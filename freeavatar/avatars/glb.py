@@ -7,11 +7,12 @@ import numpy as np
 from pygltflib import GLTF2
 
 from freeavatar.avatars.avatar import Avatar
-from freeavatar.avatars.controls import Controls, check_driven, read_controls
+from freeavatar.avatars.bindings import Bindings, check_driven, read_bindings
 from freeavatar.avatars.gltf import open_glb, read_accessor, target_names
 from freeavatar.avatars.materials import read_materials
 from freeavatar.avatars.nodes import HeadTurn, head_turn, nodes_below, world_matrices
 from freeavatar.errors import AvatarError
+from freeavatar.files import content_id
 
 Shapes = dict[str, tuple[np.ndarray, np.ndarray]]
 """Per target what it does to positions and normals, ``(V, 3)`` each."""
@@ -81,7 +82,7 @@ class _Scene:
 
     gltf: GLTF2
     worlds: dict[int, np.ndarray]
-    controls: Controls
+    controls: Bindings
     head: HeadTurn
     turned: set[int]
     """The nodes that turn the head and all below them."""
@@ -113,7 +114,7 @@ class _Scene:
 
 
 def _read_scene(gltf: GLTF2) -> _Scene:
-    controls = read_controls(gltf)
+    controls = read_bindings(gltf)
     check_driven(gltf, controls)
     worlds = world_matrices(gltf)
     head = head_turn(gltf, worlds)
@@ -258,6 +259,7 @@ def _merge(scene: _Scene, path: Path, name: str, pieces: list[_Piece]) -> Avatar
     return Avatar(
         name=name,
         path=path,
+        content=content_id(path),
         license=str(extras.get("license", rights)),
         author=str(extras.get("author", creator)),
         positions=positions,

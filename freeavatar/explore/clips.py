@@ -11,18 +11,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from freeavatar.avatars import retarget
 from freeavatar.errors import FaceError, InputError
 from freeavatar.explore.lens import Lens, renderer_of
 from freeavatar.explore.sheets import MOMENTS, SheetWriter, read_cell, sheet_path
 from freeavatar.faces import track_faces
 from freeavatar.files import make_folder, replacing
-from freeavatar.performance.editing import edit
-from freeavatar.performance.settings import AnimateOptions, Progress
-from freeavatar.pipeline.animation import perform, retarget
+from freeavatar.performance.editing import edit, neutral_of
+from freeavatar.performance.settings import AnimateOptions
+from freeavatar.pipeline.acting import act, drive_of, identity_of
+from freeavatar.pipeline.progress import Progress
 from freeavatar.pipeline.sources import Source, open_source
 from freeavatar.pipeline.tracking import Track, TrackBuilder, tracked_frames
 from freeavatar.render import Look
-from freeavatar.rig import Performance
+from freeavatar.rig import Controls
 from freeavatar.video import Frame, VideoReader
 
 ACTOR = "actor"
@@ -121,8 +123,8 @@ def trace_steps(
     embeddings = {ACTOR: track.embeddings[chosen]}
     confidence = {ACTOR: track.confidence[chosen]}
     for avatar in avatars:
-        played = edit(perform(renderer_of(avatar).avatar, track, lens.bundle, source.rate), options)
-        watched = yield from _watch(avatar, played, lens, SheetWriter(folder, avatar), chosen)
+        controls = _played(avatar, track, source, lens, options)
+        watched = yield from _watch(controls, lens, SheetWriter(folder, avatar), chosen)
         embeddings[avatar], confidence[avatar] = watched
     path = ClipPath(name or video.name, track.times[chosen], embeddings, confidence, track.features[chosen], weights)
     _save(path, folder)
@@ -158,30 +160,36 @@ def _follow(
     return builder.finish(source.path.name)
 
 
+def _played(avatar: str, track: Track, source: Source, lens: Lens, options: AnimateOptions) -> Controls:
+    """What an avatar plays of a clip, as Animate would have it."""
+    performer = renderer_of(avatar).avatar
+    identity = identity_of(performer, lens.bundle)
+    raw = track.curves(act(track.features, identity, lens.bundle), source.rate)
+    return retarget(performer, edit(raw, options, neutral_of(raw, options)), drive_of(identity))
+
+
 def _watch(
-    avatar: str, performance: Performance, lens: Lens, sheets: SheetWriter, chosen: slice
+    controls: Controls, lens: Lens, sheets: SheetWriter, chosen: slice
 ) -> Generator[Progress, None, tuple[np.ndarray, np.ndarray]]:
     """Embeddings and confidence of an avatar's pictures; zeros where they show no face."""
     builder = TrackBuilder(lens.encoder, torch.device("cpu"))
-    times = performance.times[chosen]
-    for done, tracked in enumerate(track_faces(_pictures(avatar, performance, chosen))):
+    times = controls.times[chosen]
+    for done, tracked in enumerate(track_faces(_pictures(controls, chosen))):
         builder.add(tracked)
         sheets.add(tracked.crop)
         if done % 4 == 0:
-            yield Progress(avatar, done + 1, len(times), 0.0, tracked.time)
+            yield Progress(controls.avatar, done + 1, len(times), 0.0, tracked.time)
     sheets.flush()
     try:
-        seen = builder.finish(avatar)
+        seen = builder.finish(controls.avatar)
     except FaceError:  # a creature's face need not look like one to the detector
         return np.zeros((len(times), 16), np.float32), np.zeros(len(times), np.float32)
     return seen.embeddings, seen.confidence
 
 
-def _pictures(avatar: str, performance: Performance, chosen: slice) -> Iterator[Frame]:
-    renderer = renderer_of(avatar)
-    played = retarget(renderer.avatar, performance)
-    look = Look((_PICTURE, _PICTURE))
-    rows = zip(played.weights[chosen], played.head[chosen], played.times[chosen], strict=True)
+def _pictures(controls: Controls, chosen: slice) -> Iterator[Frame]:
+    renderer, look = renderer_of(controls.avatar), Look((_PICTURE, _PICTURE))
+    rows = zip(controls.weights[chosen], controls.head[chosen], controls.times[chosen], strict=True)
     for index, (weights, head, moment) in enumerate(rows):
         yield Frame(index, float(moment), renderer.picture(weights, head, look=look))
 

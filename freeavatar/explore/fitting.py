@@ -1,6 +1,6 @@
 """UMAP and t-SNE in a process of their own, their results kept.
 
-python -m freeavatar.explore.fitting VECTORS.npy OUT.npz --method umap --dims 2
+python -m freeavatar.explore.fitting VECTORS.npy OUT.npz --method umap --dims 2 --neighbours 15 --seed 0
 """
 
 import argparse
@@ -13,14 +13,14 @@ import time
 import zipfile
 import zlib
 from collections.abc import Generator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
 
 import freeavatar
 from freeavatar.errors import FreeAvatarError
-from freeavatar.explore.maps import METHODS, FaceMap, MapConfig, check_size, make_map
+from freeavatar.explore.maps import FaceMap, MapConfig, check_size, make_map
 from freeavatar.files import make_folder, replacing
 
 _POLL = 0.1
@@ -64,7 +64,8 @@ def fit_steps(vectors: np.ndarray, config: MapConfig, folder: Path) -> Generator
 
 def _run(source: Path, path: Path, config: MapConfig) -> Generator[float, None, None]:
     command = [sys.executable, "-m", "freeavatar.explore.fitting", str(source), str(path)]
-    command += ["--method", config.method, "--dims", str(config.dims)]
+    for name, value in asdict(config).items():
+        command += [f"--{name}", str(value)]
     started = time.monotonic()
     with (source.parent / "log.txt").open("w+") as log:
         child = subprocess.Popen(command, stdout=log, stderr=log, cwd=Path(freeavatar.__file__).parents[1])
@@ -109,10 +110,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="embeddings, one a row, .npy")
     parser.add_argument("out", type=Path, help="the .npz to write")
-    parser.add_argument("--method", choices=METHODS, default="umap")
-    parser.add_argument("--dims", type=int, choices=(2, 3), default=2)
+    for field in fields(MapConfig):
+        parser.add_argument(f"--{field.name}", type=type(field.default), default=field.default)
     args = parser.parse_args()
-    made = make_map(np.load(args.source), MapConfig(args.method, args.dims))
+    config = MapConfig(**{field.name: getattr(args, field.name) for field in fields(MapConfig)})
+    made = make_map(np.load(args.source), config)
     with replacing(args.out) as temporary, temporary.open("wb") as file:
         np.savez(file, points=made.points, trust=made.trust)
 

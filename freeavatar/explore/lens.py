@@ -1,7 +1,6 @@
 """A bundle to look through: crops become vectors, vectors become rigs and pictures of avatars."""
 
 from collections.abc import Sequence
-from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,16 +8,15 @@ import cv2
 import numpy as np
 import torch
 
-from freeavatar.avatars import Avatar, load_avatar
+from freeavatar.avatars import avatar_path, load_avatar
 from freeavatar.errors import WeightsError
 from freeavatar.faces import CROP_SIZE
+from freeavatar.files import content_id
 from freeavatar.models import Bundle, Encoder, load_bundle, load_encoder
 from freeavatar.models.library import list_bundles
-from freeavatar.pipeline.animation import perform, retarget
-from freeavatar.pipeline.sources import FOLDER_RATE
-from freeavatar.pipeline.tracking import BATCH, Track, encode_crops
+from freeavatar.pipeline.acting import act, drive_of, identity_of
+from freeavatar.pipeline.tracking import BATCH, encode_crops
 from freeavatar.render import Look, Renderer
-from freeavatar.rig import Performance
 
 DECODER_FILE = "decoder.safetensors"
 
@@ -75,42 +73,43 @@ class Lens:
         parts = [encode_crops(self.encoder, small[k : k + BATCH], cpu) for k in range(0, len(small), BATCH)]
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
-    def act(self, avatar: Avatar, features: np.ndarray) -> Performance:
-        """ARKit's blendshapes for features ``(T, D)``, as this avatar wants them: neither calibrated nor smoothed.
-
-        Raises:
-            WeightsError: the bundle has no decoder.
-        """
-        count = len(features)
-        track = Track(
-            times=np.arange(count) / float(FOLDER_RATE), features=features.astype(np.float32),
-            embeddings=np.zeros((count, 16), np.float32), poses=np.zeros((count, 3), np.float32),
-            points=np.zeros((count, 5, 2), np.float32), confidence=np.ones(count, np.float32),
-        )  # fmt: skip
-        return perform(avatar, track, self.bundle, Fraction(FOLDER_RATE))
-
-    def wear(self, avatar: str, features: np.ndarray, *, size: int = 256) -> list[np.ndarray]:
-        """Pictures ``(size, size, 3)`` uint8 of an avatar with the expressions of features ``(T, D)``.
+    def act(self, avatar: str, features: np.ndarray) -> np.ndarray:
+        """ARKit's blendshapes ``(T, 52)`` for features ``(T, D)``, as this avatar wants them: neither calibrated nor
+        smoothed.
 
         Raises:
             WeightsError: the bundle has no decoder.
             AvatarError: no such avatar.
         """
+        identity = identity_of(renderer_of(avatar).avatar, self.bundle)
+        return act(features.astype(np.float32), identity, self.bundle)
+
+    def draw(self, avatar: str, features: np.ndarray, *, size: int = 256) -> list[np.ndarray]:
+        """Pictures ``(size, size, 3)`` uint8 of an avatar with these expressions.
+
+        Args, Raises: as :meth:`act`.
+        """
         renderer = renderer_of(avatar)
-        played = retarget(renderer.avatar, self.act(renderer.avatar, features))
-        return [renderer.picture(weights, look=Look((size, size))) for weights in played.weights]
+        drive = drive_of(identity_of(renderer.avatar, self.bundle))
+        weights = renderer.avatar.control_weights(self.act(avatar, features), drive)
+        return [renderer.picture(row, look=Look((size, size))) for row in weights]
 
     def morph(self, avatar: str, first: np.ndarray, last: np.ndarray, *, steps: int = 9) -> list[np.ndarray]:
         """Pictures along the straight line between two features ``(D,)``: both ends and what lies between."""
         share = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
-        return self.wear(avatar, first * (1 - share) + last * share)
+        return self.draw(avatar, first * (1 - share) + last * share)
 
 
-@lru_cache(maxsize=4)
 def renderer_of(avatar: str) -> Renderer:
     """The renderer of an avatar by name; the last few are kept.
 
     Raises:
         AvatarError: no such avatar.
     """
+    path = avatar_path(avatar)
+    return _renderer(avatar, content_id(path) if path.is_file() else "")
+
+
+@lru_cache(maxsize=4)
+def _renderer(avatar: str, _content: str) -> Renderer:
     return Renderer(load_avatar(avatar))

@@ -1,13 +1,19 @@
-"""Exports: one performance as a Live Link Face CSV, as JSON, or as an animated avatar."""
+"""Exports: sinks for an avatar's performance, one a format."""
 
-from freeavatar.export.glb import write_animated_glb
-from freeavatar.export.live_link import read_live_link_csv, write_live_link_csv
-from freeavatar.export.rig_json import read_rig_json, write_rig_json
+from collections.abc import Callable
+
+from freeavatar.export.glb import GlbSink, write_animated_glb
+from freeavatar.export.live_link import LiveLinkSink, read_live_link_csv, write_live_link_csv
+from freeavatar.export.picture import ImageSink, VideoSink
+from freeavatar.export.rig_json import JsonSink, read_rig_json, write_rig_json
+from freeavatar.export.sink import Moment, Output, Sink, Sound
+
+SINKS: dict[str, Callable[[Output], Sink]] = {
+    "mp4": VideoSink, "png": ImageSink, "csv": LiveLinkSink, "json": JsonSink, "glb": GlbSink
+}  # fmt: skip
+"""What writes a file, by its ending."""
 
 __all__ = [
-    "read_live_link_csv",
-    "read_rig_json",
-    "write_animated_glb",
-    "write_live_link_csv",
-    "write_rig_json",
-]
+    "SINKS", "Moment", "Output", "Sink", "Sound", "read_live_link_csv", "read_rig_json", "write_animated_glb",
+    "write_live_link_csv", "write_rig_json",
+]  # fmt: skip

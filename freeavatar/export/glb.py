@@ -18,17 +18,18 @@ from pygltflib import (
     BufferView,
 )
 
-from freeavatar.avatars.controls import Controls, read_controls
+from freeavatar.avatars.bindings import Bindings, read_bindings
 from freeavatar.avatars.gltf import open_glb, write_glb
 from freeavatar.avatars.nodes import head_turn, local_rotations, split_matrix, turned_origins, world_matrices
 from freeavatar.errors import AvatarError, InputError
 from freeavatar.export.checks import check_performance
-from freeavatar.rig import Performance
+from freeavatar.export.sink import Recording
+from freeavatar.rig import Controls
 from freeavatar.rotation import continuous, head_quaternion, quaternion_matrix
 
 
 def write_animated_glb(
-    avatar_glb: str | Path, performance: Performance, path: str | Path, *, animate_head: bool = True
+    avatar_glb: str | Path, performance: Controls, path: str | Path, *, animate_head: bool = True
 ) -> None:
     """Write a copy of an avatar that plays a performance.
 
@@ -48,15 +49,15 @@ def write_animated_glb(
         InputError: the performance cannot be written, or ``path`` cannot.
     """
     path = Path(path)
-    check_performance(performance)
+    check_performance(performance, performance.avatar)
     times = _key_times(performance)
     source = Path(avatar_glb)
     gltf = open_glb(source)
-    controls = read_controls(gltf)
-    meshes = _driven_meshes(gltf, controls, performance.names, source)
+    bindings = read_bindings(gltf)
+    meshes = _driven_meshes(gltf, bindings, performance.names, source)
     chunk = _Chunk(gltf, bytearray(gltf.binary_blob()), Animation(name=path.stem))
     chunk.add_times(times)
-    _add_weights(chunk, performance, controls, meshes)
+    _add_weights(chunk, performance, bindings, meshes)
     if animate_head:
         try:
             _add_head(chunk, performance)
@@ -104,11 +105,11 @@ class _Chunk:
         self.animation.channels.append(channel)
 
 
-def _add_weights(chunk: _Chunk, performance: Performance, controls: Controls, meshes: list[int]) -> None:
+def _add_weights(chunk: _Chunk, performance: Controls, bindings: Bindings, meshes: list[int]) -> None:
     accessors: dict[bytes, int] = {}
     for mesh in meshes:
         count = len(chunk.gltf.meshes[mesh].primitives[0].targets)
-        weights = controls.target_weights(performance.names, performance.weights, mesh, count)
+        weights = bindings.target_weights(performance.names, performance.weights, mesh, count)
         # Meshes that share targets share the animation's data.
         key = weights.tobytes()
         if key not in accessors:
@@ -118,7 +119,7 @@ def _add_weights(chunk: _Chunk, performance: Performance, controls: Controls, me
             chunk.add_channel(sampler, node, "weights")
 
 
-def _add_head(chunk: _Chunk, performance: Performance) -> None:
+def _add_head(chunk: _Chunk, performance: Controls) -> None:
     gltf = chunk.gltf
     turns = head_quaternion(*performance.head.T)
     turn = head_turn(gltf, world_matrices(gltf))
@@ -132,7 +133,7 @@ def _add_head(chunk: _Chunk, performance: Performance) -> None:
             chunk.add_channel(chunk.add_sampler(accessor), node, "translation")
 
 
-def _key_times(performance: Performance) -> np.ndarray:
+def _key_times(performance: Controls) -> np.ndarray:
     times = performance.times.astype(np.float32)
     if (np.diff(times) <= 0).any():
         raise InputError(
@@ -142,11 +143,11 @@ def _key_times(performance: Performance) -> np.ndarray:
     return times
 
 
-def _driven_meshes(gltf: GLTF2, controls: Controls, names: tuple[str, ...], source: Path) -> list[int]:
+def _driven_meshes(gltf: GLTF2, bindings: Bindings, names: tuple[str, ...], source: Path) -> list[int]:
     """Meshes that are in use and have a target of the performance."""
-    if not controls.binds:
+    if not bindings.binds:
         raise AvatarError(f"{source.name} has no morph targets: choose an avatar with facial blendshapes.")
-    driven = [mesh for mesh in sorted(controls.meshes(names)) if _nodes_of(gltf, mesh)]
+    driven = [mesh for mesh in sorted(bindings.meshes(names)) if _nodes_of(gltf, mesh)]
     if not driven:
         raise AvatarError(
             f"No morph target of {source.name} has the name of a control of this performance, such as "
@@ -157,3 +158,12 @@ def _driven_meshes(gltf: GLTF2, controls: Controls, names: tuple[str, ...], sour
 
 def _nodes_of(gltf: GLTF2, mesh: int) -> list[int]:
     return [index for index, node in enumerate(gltf.nodes) if node.mesh == mesh]
+
+
+class GlbSink(Recording):
+    """Writes a copy of the avatar that plays."""
+
+    def save(self) -> None:
+        """Write it."""
+        turns_head = self.output.settings.get("has_head_pose", True)
+        write_animated_glb(self.output.avatar.path, self.controls, self.output.path, animate_head=turns_head)

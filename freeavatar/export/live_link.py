@@ -31,14 +31,16 @@ import numpy as np
 
 from freeavatar.errors import InputError
 from freeavatar.export.checks import check_performance
+from freeavatar.export.sink import Recording
 from freeavatar.files import replacing
-from freeavatar.rig import ARKIT, Performance
+from freeavatar.rig import ARKIT, Curves
 
 EYE_DEGREES = 35.0
 """Rotation of an eye whose look weight is 1, degrees."""
 
 _LABELS = ("Timecode", "BlendShapeCount")
 _HEAD = ("HeadYaw", "HeadPitch", "HeadRoll")
+_TITLES = tuple(name[0].upper() + name[1:] for name in ARKIT)
 _EYES = ("LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll", "RightEyeYaw", "RightEyePitch", "RightEyeRoll")
 _HEAD_SIGNS = np.array([1.0, -1.0, -1.0])
 _APP_RATE = 60
@@ -46,44 +48,32 @@ _DAY = 24 * 60 * 60
 _TIMECODE = re.compile(r"(\d+):(\d+):(\d+)[:;](\d+(?:\.\d+)?)")
 
 
-def write_live_link_csv(performance: Performance, path: str | Path) -> None:
-    """Write a performance as a Live Link Face CSV, one row a frame.
-
-    The 52 ARKit controls are found by name, in any case; one that the performance lacks is 0 and
-    other controls are left out. A performance without any ARKit control is written with its own
-    names instead, then the head's three columns.
+def write_live_link_csv(curves: Curves, path: str | Path) -> None:
+    """Write a face's curves as a Live Link Face CSV, one row a frame.
 
     Args:
-        performance: what to write.
+        curves: what to write.
         path: the file to write; it is replaced at once when it is complete.
 
     Raises:
-        InputError: the performance or ``path`` cannot be written.
+        InputError: the curves or ``path`` cannot be written.
     """
-    check_performance(performance)
-    weights = _arkit_weights(performance)
-    head = np.radians(performance.head.astype(np.float64)) * _HEAD_SIGNS
-    if weights is None:
-        names = (*_own_names(performance), *_HEAD)
-        values = np.concatenate([performance.weights, head], axis=1)
-    else:
-        names = (*(name[0].upper() + name[1:] for name in ARKIT), *_HEAD, *_EYES)
-        values = np.concatenate([weights, head, _eye_rotations(weights)], axis=1)
-    with (
-        replacing(Path(path)) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
-    ):
-        csv.writer(file, lineterminator="\n").writerow([*_LABELS, *names])
-        _write_rows(file, timecodes(performance.times, performance.rate), values)
+    path = Path(path)
+    check_performance(curves, path.stem)
+    weights = curves.weights.astype(np.float64)
+    head = np.radians(curves.head.astype(np.float64)) * _HEAD_SIGNS
+    values = np.concatenate([weights, head, _eye_rotations(weights)], axis=1)
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerow([*_LABELS, *_TITLES, *_HEAD, *_EYES])
+        _write_rows(file, timecodes(curves.times, curves.rate), values)
 
 
-def read_live_link_csv(path: str | Path, *, rate: Fraction | None = None) -> Performance:
-    """Read a Live Link Face CSV, or a plain one that :func:`write_live_link_csv` wrote.
+def read_live_link_csv(path: str | Path, *, rate: Fraction | None = None) -> Curves:
+    """Read a Live Link Face CSV.
 
-    Columns are found by name, in any case and any order; ARKit controls come first, in the order
-    of :data:`freeavatar.rig.ARKIT`, then other columns as they stand. Times count from the first
-    row, the confidence is 1 and the avatar is named after the file. The eyes' rotations are not
-    read: the look weights hold them.
+    Columns are found by name, in any case and any order; one of ARKit's that is missing is 0, and other columns are
+    left out. Times count from the first row, the confidence is 1. The eyes' rotations are not read: the look weights
+    hold them.
 
     Args:
         path: the file.
@@ -96,7 +86,7 @@ def read_live_link_csv(path: str | Path, *, rate: Fraction | None = None) -> Per
     path = Path(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return _read_rows(csv.reader(file), path, rate)
+            return _read_rows(csv.reader(file), rate)
     except OSError as error:
         raise InputError(f"Cannot read {path} ({error.strerror}): choose a file that exists.") from error
     except (ValueError, IndexError, csv.Error) as error:
@@ -125,28 +115,6 @@ def _nominal(rate: Fraction) -> int:
     return max(1, math.floor(rate + Fraction(1, 2)))
 
 
-def _arkit_weights(performance: Performance) -> np.ndarray | None:
-    """Weights in the order of ``ARKIT``, ``(T, 52)``; None if no control is ARKit's."""
-    columns = {name.lower(): column for column, name in enumerate(performance.names)}
-    found = [(i, columns[name.lower()]) for i, name in enumerate(ARKIT) if name.lower() in columns]
-    if not found:
-        return None
-    weights = np.zeros((len(performance.times), len(ARKIT)))
-    for target, source in found:
-        weights[:, target] = performance.weights[:, source]
-    return weights
-
-
-def _own_names(performance: Performance) -> tuple[str, ...]:
-    fixed = {name.lower() for name in (*_LABELS, *_HEAD, *_EYES)}
-    if taken := [name for name in performance.names if name.lower() in fixed]:
-        raise InputError(
-            f"The control {taken[0]} of {performance.avatar} has the name of a fixed CSV column: "
-            "rename it, or export JSON."
-        )
-    return performance.names
-
-
 def _eye_rotations(weights: np.ndarray) -> np.ndarray:
     """Yaw, pitch and roll of the left eye, then of the right, ``(T, 6)`` radians."""
     look = {name: weights[:, i] for i, name in enumerate(ARKIT) if name.startswith("eyeLook")}
@@ -169,7 +137,7 @@ def _write_rows(file: TextIO, labels: list[str], values: np.ndarray) -> None:
     file.writelines(form % (label, *row) for label, row in zip(labels, values, strict=True))
 
 
-def _read_rows(rows: Iterator[list[str]], path: Path, rate: Fraction | None) -> Performance:
+def _read_rows(rows: Iterator[list[str]], rate: Fraction | None) -> Curves:
     columns = _columns(next(rows, []))
     timecode = columns.pop("Timecode")
     if not columns:
@@ -184,22 +152,18 @@ def _read_rows(rows: Iterator[list[str]], path: Path, rate: Fraction | None) -> 
     if not labels or not np.isfinite(table).all():
         raise ValueError("a number is missing" if labels else "it has no rows")
     times, rate = _times(labels, rate)
-    names = tuple(name for name in columns if name not in _HEAD)
     index = {name: column for column, name in enumerate(columns)}
-    head = np.stack([table[:, index[n]] if n in index else np.zeros(len(table)) for n in _HEAD], axis=1)
-    return Performance(
-        avatar=path.stem,
-        names=names,
-        weights=np.clip(table[:, [index[name] for name in names]], 0, 1).astype(np.float32),
-        times=times,
-        rate=rate,
-        head=np.degrees(head * _HEAD_SIGNS).astype(np.float32),
-        confidence=np.ones(len(table), np.float32),
-    )
+    picked = [[table[:, index[n]] if n in index else np.zeros(len(table)) for n in names] for names in (ARKIT, _HEAD)]
+    weights, head = (np.stack(found, axis=1) for found in picked)
+    return Curves(
+        weights=np.clip(weights, 0, 1).astype(np.float32), times=times, rate=rate,
+        head=np.degrees(head * _HEAD_SIGNS).astype(np.float32), confidence=np.ones(len(table), np.float32),
+        cuts=np.zeros(len(table), bool),
+    )  # fmt: skip
 
 
 def _columns(header: list[str]) -> dict[str, int]:
-    """Position of each column to read: ARKit's in their order, others, the head's, the timecode."""
+    """Position of each column to read: ARKit's in their order, the head's, the timecode."""
     known = {name.lower(): name for name in (*ARKIT, *_HEAD, *_EYES, *_LABELS)}
     found: dict[str, int] = {}
     for position, title in enumerate(map(str.strip, header)):
@@ -209,8 +173,7 @@ def _columns(header: list[str]) -> dict[str, int]:
         found[name] = position
     if "Timecode" not in found:
         raise ValueError("it has no column Timecode")
-    other = [name for name in found if name and name not in known.values()]
-    wanted = [*ARKIT, *other, *_HEAD, "Timecode"]
+    wanted = [*ARKIT, *_HEAD, "Timecode"]
     return {name: found[name] for name in wanted if name in found}
 
 
@@ -239,3 +202,11 @@ def _counted_rate(seconds: np.ndarray, frames: np.ndarray) -> int:
     within = steps[np.diff(seconds) == 0]
     step = np.median(within) if len(within) else 1.0
     return max(round(float(step - np.median(steps[passes]))), int(frames.max()) + 1)
+
+
+class LiveLinkSink(Recording):
+    """Writes a Live Link Face CSV."""
+
+    def save(self) -> None:
+        """Write it."""
+        write_live_link_csv(self.curves, self.output.path)

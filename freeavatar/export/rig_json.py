@@ -1,4 +1,4 @@
-"""Rig weights as JSON: everything a performance holds, for scripts and other tools."""
+"""Rig weights as JSON: everything an avatar plays, for scripts and other tools."""
 
 import json
 from collections.abc import Iterator
@@ -10,8 +10,9 @@ import numpy as np
 
 from freeavatar.errors import InputError
 from freeavatar.export.checks import check_performance
+from freeavatar.export.sink import Recording
 from freeavatar.files import replacing
-from freeavatar.rig import Performance
+from freeavatar.rig import Controls
 
 FORMAT = "freeavatar-performance"
 VERSION = 1
@@ -19,8 +20,8 @@ _KEYS = ("format", "version", "avatar", "names", "rate", "times", "weights", "he
 _CHUNK = 1024
 
 
-def write_rig_json(performance: Performance, path: str | Path, *, extra: dict[str, Any] | None = None) -> None:
-    """Write a performance as one JSON object.
+def write_rig_json(performance: Controls, path: str | Path, *, extra: dict[str, Any] | None = None) -> None:
+    """Write what an avatar plays as one JSON object.
 
     Its keys: ``format`` and ``version``; ``avatar``; ``names`` of the K controls; ``rate``, such as
     ``"30000/1001"``; ``times``, T seconds; ``weights``, T rows of K; ``head``, T rows of yaw, pitch
@@ -35,7 +36,7 @@ def write_rig_json(performance: Performance, path: str | Path, *, extra: dict[st
     Raises:
         InputError: the performance, ``extra`` or ``path`` cannot be written.
     """
-    check_performance(performance)
+    check_performance(performance, performance.avatar)
     header = _header(performance, extra or {})
     arrays = {
         "times": (performance.times, None),
@@ -52,7 +53,7 @@ def write_rig_json(performance: Performance, path: str | Path, *, extra: dict[st
         file.write("}\n")
 
 
-def read_rig_json(path: str | Path) -> Performance:
+def read_rig_json(path: str | Path) -> Controls:
     """Read a file of :func:`write_rig_json`; extra keys are ignored.
 
     Raises:
@@ -68,12 +69,12 @@ def read_rig_json(path: str | Path) -> Performance:
     if not isinstance(data, dict) or (data.get("format"), data.get("version")) != (FORMAT, VERSION):
         raise InputError(f'{path.name} is not a "{FORMAT}" file of version {VERSION}: choose a rig file exported here.')
     try:
-        return _performance(data)
+        return _controls(data)
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise InputError(f"{path.name} is damaged ({error}): export the performance again.") from error
 
 
-def _header(performance: Performance, extra: dict[str, Any]) -> str:
+def _header(performance: Controls, extra: dict[str, Any]) -> str:
     if taken := sorted(set(extra) & set(_KEYS)):
         raise InputError(f"Extra keys may not be named {', '.join(taken)}: rename them.")
     header = {
@@ -100,7 +101,7 @@ def _chunks(array: np.ndarray, digits: int | None) -> Iterator[str]:
         yield (",\n" if start else "") + text.replace("],[", "],\n[")
 
 
-def _performance(data: dict[str, Any]) -> Performance:
+def _controls(data: dict[str, Any]) -> Controls:
     names = tuple(map(str, data["names"]))
     times = np.asarray(data["times"], np.float64)
     weights, head, confidence = (np.asarray(data[key], np.float32) for key in ("weights", "head", "confidence"))
@@ -108,7 +109,7 @@ def _performance(data: dict[str, Any]) -> Performance:
     shapes = [times.shape, weights.shape, head.shape, confidence.shape]
     if shapes != [(count,), (count, len(names)), (count, 3), (count,)]:
         raise ValueError("its arrays differ in length")
-    performance = Performance(
+    performance = Controls(
         avatar=str(data["avatar"]),
         names=names,
         weights=weights,
@@ -117,5 +118,13 @@ def _performance(data: dict[str, Any]) -> Performance:
         head=head,
         confidence=confidence,
     )
-    check_performance(performance)
+    check_performance(performance, performance.avatar)
     return performance
+
+
+class JsonSink(Recording):
+    """Writes what the avatar plays as JSON, with the settings."""
+
+    def save(self) -> None:
+        """Write it."""
+        write_rig_json(self.controls, self.output.path, extra={"settings": self.output.settings})

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from freeavatar.render import Look, Renderer
-from freeavatar.rig import Performance
+from freeavatar.rig import Controls
 
 MAX_ASPECT = 16 / 9
 """Wider actors are fitted between bars."""
@@ -29,18 +29,14 @@ def fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 class Puppet:
-    """An avatar with its performance, rendered frame by frame."""
+    """An avatar that plays, drawn frame by frame."""
 
-    def __init__(self, renderer: Renderer, performance: Performance, *, size: int) -> None:
-        self._renderer, self._look, self._camera = renderer, Look((size, size)), renderer.default_camera()
-        order = [performance.names.index(n) if n in performance.names else -1 for n in renderer.avatar.target_names]
-        padded = np.concatenate([performance.weights, np.zeros((len(performance.weights), 1), np.float32)], axis=1)
-        self._weights = padded[:, order]
-        self._head = performance.head
+    def __init__(self, renderer: Renderer, controls: Controls, *, size: int) -> None:
+        self._renderer, self._controls = renderer, controls
+        self._look, self._camera = Look((size, size)), renderer.default_camera()
         self._picture = np.empty((size, size, 3), np.uint8)
 
     def render(self, index: int) -> np.ndarray:
         """Picture of one frame, ``(size, size, 3)`` uint8; the next frame is drawn into the same array."""
-        return self._renderer.picture(
-            self._weights[index], self._head[index], look=self._look, camera=self._camera, out=self._picture
-        )
+        weights, head = self._controls.weights[index], self._controls.head[index]
+        return self._renderer.picture(weights, head, look=self._look, camera=self._camera, out=self._picture)

@@ -35,6 +35,8 @@ class TrackedFrame:
     """The loose crop around the points, RGB ``(144, 144, 3)`` uint8."""
     pose: tuple[float, float, float] | None
     """Yaw, pitch and roll of the head, in degrees."""
+    is_cut: bool = False
+    """Whether another shot begins: the face was in sight on the frame before, and is not followed from there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +114,10 @@ def _smoothed(frames: Iterable[Frame], tracker: FaceTracker | DrawnFaceTracker) 
 
     def release() -> TrackedFrame:
         frame, sample = waiting.popleft()
-        result = _describe(frame, _smooth(sample, past, [later for _, later in waiting]))
+        result = _describe(
+            frame, _smooth(sample, past, [later for _, later in waiting]),
+            is_cut=bool(past) and None not in (past[-1].face, sample.face) and past[-1].piece != sample.piece,
+        )  # fmt: skip
         past.append(sample)
         return result
 
@@ -141,8 +146,8 @@ def _smooth(sample: _Sample, past: Sequence[_Sample], coming: Sequence[_Sample])
     return Face(sample.face.box, points, sample.face.score)
 
 
-def _describe(frame: Frame, face: Face | None) -> TrackedFrame:
+def _describe(frame: Frame, face: Face | None, *, is_cut: bool = False) -> TrackedFrame:
     if face is None:
         return TrackedFrame(frame.index, frame.time, None, 0.0, None, None)
     crop, pose = crop_face(frame.image, face.points), head_pose(face.points)
-    return TrackedFrame(frame.index, frame.time, face.points, face.score, crop, pose)
+    return TrackedFrame(frame.index, frame.time, face.points, face.score, crop, pose, is_cut)

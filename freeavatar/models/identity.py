@@ -110,30 +110,34 @@ Identities = Mapping[str, Identity]
 """Those of avatars by name."""
 
 
-def save_identity(path: Path, identity: Identity, bundle: str) -> None:
+def save_identity(path: Path, identity: Identity, bundle: str, avatar: str) -> None:
     """Keep an identity that was learned for an avatar of the user's.
 
     Args:
         path: the ``.safetensors`` to write.
         identity: to be kept.
         bundle: id of the bundle it belongs to.
+        avatar: content of the avatar's file.
 
     Raises:
         InputError: the file cannot be written.
     """
     state = {name: values.detach().cpu().contiguous() for name, values in identity.state_dict().items()}
     with replacing(path) as temporary:
-        save_file(state, temporary, metadata={"bundle": bundle, "controls": "\n".join(identity.names)})
+        told = {"bundle": bundle, "avatar": avatar, "controls": "\n".join(identity.names)}
+        save_file(state, temporary, metadata=told)
 
 
-def load_identity(path: Path, controls: Sequence[str], bundle: str) -> Identity | None:
-    """What :func:`save_identity` kept; None if there is none for this bundle and these controls."""
+def load_identity(path: Path, controls: Sequence[str], bundle: str, avatar: str) -> Identity | None:
+    """What :func:`save_identity` kept; None if there is none for this bundle, this avatar and these controls."""
     if not path.is_file():
         return None
     try:
         with safe_open(path, "pt") as file:
             told = file.metadata() or {}
             if told.get("bundle") != bundle or told.get("controls") != "\n".join(controls):
+                return None
+            if told.get("avatar", avatar) != avatar:  # files of before do not say
                 return None
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dictionary
     except (SafetensorError, OSError):

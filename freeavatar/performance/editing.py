@@ -1,78 +1,81 @@
-"""Settings acting on a performance as it was decoded: calibration, smoothing, strength."""
+"""Settings acting on curves as they were decoded: calibration, smoothing, strength."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from freeavatar.performance import motion
 from freeavatar.performance.profile import Profile
 from freeavatar.performance.regions import scale_regions
-from freeavatar.performance.settings import AnimateOptions
-from freeavatar.rig import Performance
+from freeavatar.performance.settings import EditSettings
+from freeavatar.rig import Curves
 
 HEAD_LIMIT = np.array([50.0, 35.0, 35.0], np.float32)
 """Avatars' heads turn no further than this: yaw, pitch, roll in degrees."""
 
-_REACH = 4 * motion.MAX_SIGMA
-"""Seconds that smoothing looks ahead and back, at most, with a frame to spare."""
+Filter = Callable[[np.ndarray, np.ndarray, np.ndarray, float], np.ndarray]
+"""Values ``(T, K)``, their times, the cuts among them and the amount of smoothing in; smoothed values out."""
 
 
-def edit(
-    raw: Performance,
-    options: AnimateOptions,
-    *,
-    offset: float = 0.0,
-    neutral: tuple[np.ndarray, np.ndarray] | None = None,
-) -> Performance:
-    """Calibrate, smooth and scale a performance of ARKit's blendshapes.
+class Neutral(NamedTuple):
+    """The actor at rest."""
+
+    weights: np.ndarray
+    """ARKit's blendshapes, ``(52,)``."""
+    head: np.ndarray
+    """Yaw, pitch, roll, ``(3,)`` degrees."""
+
+
+def edit(raw: Curves, settings: EditSettings, neutral: Neutral, *, smooth: Filter = motion.smooth) -> Curves:
+    """Calibrate, smooth and scale curves.
 
     Args:
-        raw: as decoded; its head is that of the track, and its confidence is 0 where there is no face.
-        options: settings.
-        offset: second of the input at which the performance begins.
-        neutral: rig weights and head of the actor's neutral; default :func:`neutral_of`.
+        raw: as decoded; the head as tracked, the confidence 0 where there is no face.
+        settings: what to do.
+        neutral: the actor at rest, as :func:`neutral_of` finds it.
+        smooth: over time; the default looks both ways.
+    """
+    head = np.zeros_like(raw.head)
+    if settings.has_head_pose:
+        head = np.clip((raw.head - neutral.head) * settings.regions.head, -HEAD_LIMIT, HEAD_LIMIT)
+    values = np.concatenate([motion.calibrate(raw.weights, neutral.weights), head], axis=1)
+    if settings.is_sequence:
+        values = motion.fill_gaps(values, raw.times, raw.found)
+    else:
+        values = values * raw.found[:, None]
+    values = smooth(values, raw.times, raw.cuts, settings.smoothing)
+    weights = scale_regions(np.clip(values[:, :-3], 0, 1), settings.regions, settings.gain)
+    return replace(raw, weights=weights.astype(np.float32), head=values[:, -3:].astype(np.float32))
+
+
+def neutral_of(raw: Curves, settings: EditSettings, *, offset: float = 0.0) -> Neutral:
+    """The actor's neutral as the settings have it.
+
+    Args:
+        raw: as decoded.
+        settings: their calibration counts.
+        offset: second of the input at which the curves begin.
 
     Raises:
         InputError: no face is in sight around the marked neutral second.
     """
-    times, found = raw.times, raw.confidence > 0
-    rig, rest = neutral or neutral_of(raw, options, offset=offset)
-    weights = motion.calibrate(raw.weights, rig)
-    head = np.zeros_like(raw.head)
-    if options.has_head_pose:
-        head = np.clip((raw.head - rest) * options.regions.head, -HEAD_LIMIT, HEAD_LIMIT) * found[:, None]
-    if options.is_sequence:
-        weights, head = motion.fill_gaps(weights, times, found), motion.fill_gaps(head, times, found)
-    else:
-        weights = weights * found[:, None]
-    weights = scale_regions(motion.smooth(weights, times, options.smoothing), raw.names, options.regions, options.gain)
-    return replace(
-        raw, weights=weights.astype(np.float32), head=motion.smooth(head, times, options.smoothing).astype(np.float32)
-    )
-
-
-def neutral_of(raw: Performance, options: AnimateOptions, *, offset: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """The actor's neutral as the settings have it: rig weights ``(K,)`` and head ``(3,)`` in degrees.
-
-    Args, Raises: as :func:`edit`.
-    """
-    times, found, chosen = raw.times + offset, raw.confidence > 0, options.calibration
+    times, found, chosen = raw.times + offset, raw.found, settings.calibration
     if isinstance(chosen, Profile):
-        return chosen.neutral_for(raw.names), np.array(chosen.head, np.float32)
+        return Neutral(chosen.weights_of_neutral(), np.array(chosen.head, np.float32))
     rest = np.zeros(3, np.float32)
     if chosen == "auto" and motion.has_neutral(times, found):
         rest = np.median(raw.head[found], axis=0)
     elif not isinstance(chosen, str):
         rest = raw.head[motion.near_second(times, found, chosen)].mean(0)
-    return motion.neutral_of(raw.weights, times, found, chosen), rest
+    return Neutral(motion.neutral_of(raw.weights, times, found, chosen), rest)
 
 
-def around(raw: Performance, index: int) -> tuple[Performance, int]:
-    """The part of a performance that an edited frame depends on, and that frame's index in it."""
+def around(raw: Curves, index: int) -> tuple[Curves, int]:
+    """The part of curves that an edited frame depends on, and that frame's index in it."""
     time = raw.times[index]
-    begin, end = np.searchsorted(raw.times, (time - motion.HOLD - motion.EASE - _REACH, time + _REACH))
+    since = time - motion.HOLD - motion.EASE - 2 * motion.REACH
+    begin, end = np.searchsorted(raw.times, (since, time + 2 * motion.REACH))
     part = slice(int(begin), max(int(end), index + 1))
-    cut = replace(
-        raw, weights=raw.weights[part], times=raw.times[part], head=raw.head[part], confidence=raw.confidence[part]
-    )
-    return cut, index - part.start
+    return raw.part(part), index - part.start

@@ -12,6 +12,8 @@ EASE = 0.8
 """Seconds it then takes to become neutral."""
 MAX_SIGMA = 0.09
 """Standard deviation of the smoothing kernel at ``smoothing=1``, seconds."""
+REACH = 3 * MAX_SIGMA
+"""Seconds to either side that a smoothed frame depends on, at most."""
 MAX_BASELINE = 0.35
 """Automatic calibration takes at most this much off a channel."""
 SHORTEST_CLIP = 1.0
@@ -87,12 +89,17 @@ def calibrate(values: np.ndarray, neutral: np.ndarray) -> np.ndarray:
     return np.clip((values - neutral) / (1 - neutral), 0, 1)
 
 
-def smooth(values: np.ndarray, times: np.ndarray, amount: float) -> np.ndarray:
-    """Average over time with a centred Gaussian of ``amount`` times :data:`MAX_SIGMA`.
+def smooth(values: np.ndarray, times: np.ndarray, cuts: np.ndarray, amount: float) -> np.ndarray:
+    """Smooth over time without lag: the weighted least-squares line around every frame, taken at that frame.
+
+    The weights are a Gaussian of ``amount`` times :data:`MAX_SIGMA`, cut off at three of it. A line, where a mean
+    would do amid even frames, leaves no lag at the ends, at cuts, and between uneven frames (local linear
+    regression: Cleveland 1979).
 
     Args:
         values: ``(T, K)``.
-        times: ``(T,)`` seconds, any spacing.
+        times: ``(T,)`` seconds, any spacing, increasing.
+        cuts: frames at which another shot begins, ``(T,)`` bool; nothing is carried across.
         amount: in [0, 1]; 0 changes nothing.
 
     Raises:
@@ -101,15 +108,24 @@ def smooth(values: np.ndarray, times: np.ndarray, amount: float) -> np.ndarray:
     if not 0 <= amount <= 1:
         raise InputError(f"smoothing is {amount:g}, expected a number between 0 and 1.")
     sigma = amount * MAX_SIGMA
-    if sigma == 0 or len(values) < 3:
+    if sigma == 0 or len(values) < 2:
         return values
-    step = float(np.median(np.diff(times)))
-    reach = min(int(np.ceil(3 * sigma / max(step, 1e-4))), len(values) - 1)
-    total, weight = values.copy(), np.ones((len(values), 1), values.dtype)
-    for lag in range(1, reach + 1):
-        w = np.exp(-0.5 * ((times[lag:] - times[:-lag]) / sigma) ** 2)[:, None].astype(values.dtype)
-        total[lag:] += w * values[:-lag]
-        total[:-lag] += w * values[lag:]
-        weight[lag:] += w
-        weight[:-lag] += w
-    return total / weight
+    shot = np.cumsum(cuts)
+    zeroth, first, second = np.ones((3, len(values), 1)) * np.array([1, 0, 0])[:, None, None]
+    plain, sloped = values.astype(np.float64), np.zeros(values.shape)
+    for lag in range(1, len(values)):
+        step = times[lag:] - times[:-lag]
+        weight = np.exp(-0.5 * (step / sigma) ** 2) * (step <= 3 * sigma) * (shot[lag:] == shot[:-lag])
+        if not weight.any():
+            break
+        for here, there, sign in ((slice(None, -lag), slice(lag, None), 1), (slice(lag, None), slice(None, -lag), -1)):
+            w, offset = weight[:, None], sign * step[:, None] / sigma
+            zeroth[here] += w
+            first[here] += w * offset
+            second[here] += w * offset**2
+            plain[here] += w * values[there]
+            sloped[here] += w * offset * values[there]
+    spread = zeroth * second - first**2
+    has_slope = spread > 1e-6 * zeroth**2
+    line = (second * plain - first * sloped) / np.where(has_slope, spread, 1)
+    return np.where(has_slope, line, plain / zeroth).astype(values.dtype)

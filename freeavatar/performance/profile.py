@@ -35,10 +35,10 @@ class Profile:
     head: tuple[float, float, float]
     """Yaw, pitch and roll of the head at rest, degrees."""
 
-    def neutral_for(self, names: tuple[str, ...]) -> np.ndarray:
-        """Neutral of these controls, ``(len(names),)`` float32; 0 for those it does not know."""
+    def weights_of_neutral(self) -> np.ndarray:
+        """ARKit's blendshapes of the neutral face, ``(52,)`` float32; 0 for those it does not know."""
         known = dict(zip(self.names, self.neutral, strict=True))
-        return np.array([known.get(name, 0.0) for name in names], np.float32)
+        return np.array([known.get(name, 0.0) for name in ARKIT], np.float32)
 
     def check_weights(self, weights: str) -> None:
         """Refuse other weights than those it was made with.
@@ -53,19 +53,18 @@ class Profile:
             )
 
 
-def make_profile(name: str, weights: str, names: tuple[str, ...], neutral: np.ndarray, head: np.ndarray) -> Profile:
+def make_profile(name: str, weights: str, neutral: np.ndarray, head: np.ndarray) -> Profile:
     """A profile of today.
 
     Args:
         name: of the actor.
         weights: id of the weights.
-        names: ARKit's blendshapes, ``K``.
-        neutral: ``(K,)``.
+        neutral: ARKit's blendshapes, ``(52,)``.
         head: yaw, pitch, roll at rest, ``(3,)`` degrees.
     """
     yaw, pitch, roll = (round(float(v), 3) for v in head)
     values = tuple(round(float(v), 5) for v in neutral)
-    return Profile(name, time.strftime("%Y-%m-%d"), weights, tuple(names), values, (yaw, pitch, roll))
+    return Profile(name, time.strftime("%Y-%m-%d"), weights, ARKIT, values, (yaw, pitch, roll))
 
 
 def save_profile(profile: Profile, path: str | Path) -> Path:

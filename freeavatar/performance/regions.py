@@ -59,32 +59,30 @@ REGION_OF = {name: region_of(name) for name in ARKIT}
 """Region of each of ARKit's blendshapes."""
 
 
-def scale_regions(weights: np.ndarray, names: tuple[str, ...], regions: Regions, gain: float) -> np.ndarray:
+def scale_regions(weights: np.ndarray, regions: Regions, gain: float) -> np.ndarray:
     """Scale rig weights by region, and keep the face possible.
 
     Args:
-        weights: ``(T, K)`` in [0, 1].
-        names: ARKit's names of the ``K`` columns.
+        weights: ARKit's, ``(T, 52)`` in [0, 1].
         regions: scales.
         gain: scale of all of them.
 
     Returns:
-        ``(T, K)`` in [0, 1], within :func:`keep_possible`.
+        ``(T, 52)`` in [0, 1], within :func:`keep_possible`.
     """
-    scales = np.array([getattr(regions, REGION_OF[name]) * gain for name in names], weights.dtype)
-    return keep_possible(np.clip(weights * scales, 0, 1), names)
+    scales = np.array([getattr(regions, REGION_OF[name]) * gain for name in ARKIT], weights.dtype)
+    return keep_possible(np.clip(weights * scales, 0, 1))
 
 
-def keep_possible(weights: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+def keep_possible(weights: np.ndarray) -> np.ndarray:
     """Weights that no face contradicts: eyes look one way, lids stay apart, lips close no further than the jaw opens.
 
     What is possible already is not changed.
 
     Args:
-        weights: ``(T, K)`` in [0, 1].
-        names: ARKit's names of the ``K`` columns; those that lack count as 0.
+        weights: ARKit's, ``(T, 52)`` in [0, 1].
     """
-    columns = _Columns(weights.copy(), names)
+    columns = _Columns(weights.copy())
     _turn_together(columns, ("eyeLookOutLeft", "eyeLookInLeft"), ("eyeLookInRight", "eyeLookOutRight"),
                    -DIVERGENCE, CONVERGENCE)  # fmt: skip
     _turn_together(columns, ("eyeLookUpLeft", "eyeLookDownLeft"), ("eyeLookUpRight", "eyeLookDownRight"), -SKEW, SKEW)
@@ -99,18 +97,15 @@ def keep_possible(weights: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
 class _Columns:
     """Columns of rig weights by name."""
 
-    def __init__(self, weights: np.ndarray, names: tuple[str, ...]) -> None:
+    def __init__(self, weights: np.ndarray) -> None:
         self.weights = weights
-        self._index = {name: k for k, name in enumerate(names)}
 
     def __getitem__(self, name: str) -> np.ndarray:
-        index = self._index.get(name)
-        return np.zeros(len(self.weights), self.weights.dtype) if index is None else self.weights[:, index]
+        return self.weights[:, ARKIT.index(name)]
 
     def lower(self, name: str, most: np.ndarray) -> None:
         """Bring a column down to ``most``."""
-        if name in self._index:
-            np.minimum(self[name], most, out=self[name])
+        np.minimum(self[name], most, out=self[name])
 
     def shift(self, positive: str, negative: str, amount: np.ndarray) -> None:
         """Raise ``positive - negative`` by ``amount`` (T,): less of the one against it, then more of the other."""
@@ -119,10 +114,8 @@ class _Columns:
             (negative, positive, -np.minimum(amount, 0)),
         ):
             taken = np.minimum(self[less], step)
-            if less in self._index:
-                self[less][:] -= taken
-            if more in self._index:
-                self[more][:] = np.clip(self[more] + step - taken, 0, 1)
+            self[less][:] -= taken
+            self[more][:] = np.clip(self[more] + step - taken, 0, 1)
 
 
 def _turn_together(columns: _Columns, left: tuple[str, str], right: tuple[str, str], least: float, most: float) -> None:

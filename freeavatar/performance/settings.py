@@ -1,8 +1,7 @@
-"""Settings, progress and result of an animation."""
+"""Settings of an animation."""
 
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from freeavatar.errors import InputError
 from freeavatar.faces import Box
@@ -12,8 +11,8 @@ from freeavatar.performance.regions import Regions
 
 
 @dataclass(frozen=True)
-class AnimateOptions:
-    """How to animate."""
+class EditSettings:
+    """What becomes of curves, of a file's and of live ones."""
 
     smoothing: float = 0.5
     """0 (none) to 1."""
@@ -26,6 +25,25 @@ class AnimateOptions:
     """Strength of its parts, on top of that."""
     has_head_pose: bool = True
     """Turn the avatar's head with the actor's."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.smoothing <= 1:
+            raise InputError(f"smoothing is {self.smoothing:g}, expected a number between 0 and 1.")
+        if not 0 <= self.gain <= 5:
+            raise InputError(f"gain is {self.gain:g}, expected a number between 0 and 5.")
+        if isinstance(self.calibration, str) and self.calibration not in ("auto", "none"):
+            raise InputError(f"calibration is {self.calibration!r}, expected auto, none or a time in seconds.")
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether frames may lean on one another: not with smoothing 0 and no calibration."""
+        return self.smoothing > 0 or self.calibration != "none"
+
+
+@dataclass(frozen=True)
+class AnimateOptions(EditSettings):
+    """How to animate."""
+
     face: int = 0
     """Whom to follow: 0 is the largest face, 1 the next, ...; as :func:`freeavatar.pipeline.find_people` counts."""
     crop: Box | None = None
@@ -42,14 +60,9 @@ class AnimateOptions:
     """Height of the side-by-side picture in pixels."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.smoothing <= 1:
-            raise InputError(f"smoothing is {self.smoothing:g}, expected a number between 0 and 1.")
-        if not 0 <= self.gain <= 5:
-            raise InputError(f"gain is {self.gain:g}, expected a number between 0 and 5.")
+        super().__post_init__()
         if self.face < 0:
             raise InputError(f"face is {self.face}, expected 0 for the largest face, 1 for the next, and so on.")
-        if isinstance(self.calibration, str) and self.calibration not in ("auto", "none"):
-            raise InputError(f"calibration is {self.calibration!r}, expected auto, none or a time in seconds.")
         if not 0 <= self.start < math.inf:
             raise InputError(f"start is {self.start:g}, expected a second of the input, 0 or later.")
         if self.end is not None and not self.start < self.end < math.inf:
@@ -60,60 +73,3 @@ class AnimateOptions:
             raise InputError(f"crop is {self.crop}, expected left, top, width and height, at least 16 x 16 pixels.")
         if self.height < 64:
             raise InputError(f"height is {self.height}, expected at least 64 pixels.")
-
-    @property
-    def is_sequence(self) -> bool:
-        """Whether frames may lean on one another: not with smoothing 0 and no calibration."""
-        return self.smoothing > 0 or self.calibration != "none"
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a job is."""
-
-    stage: str
-    """``tracking`` or ``rendering``."""
-    done: int
-    """Frames of this stage that are done."""
-    total: int | None
-    """Frames of this stage; None while unknown."""
-    rate: float
-    """Frames a second, so far in this stage."""
-    time: float = 0.0
-    """Where in the clip the last frame lies, seconds."""
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Of this stage; None while unknown."""
-        if self.total is None or self.rate <= 0:
-            return None
-        return max(self.total - self.done, 0) / self.rate
-
-
-@dataclass(frozen=True)
-class Report:
-    """What an animation wrote."""
-
-    files: dict[str, dict[str, Path]]
-    """Per avatar: ``video`` (or ``image``), ``csv``, ``json``, ``glb``."""
-    combined: Path | None
-    """Actor and all avatars in a row, if there are several."""
-    frames: int
-    frames_without_face: int
-    take: Path | None = None
-    """The stored track, from which other settings give new results at once."""
-    seconds: dict[str, float] = field(default_factory=dict)
-    """Time spent in each stage."""
-
-    @property
-    def paths(self) -> list[Path]:
-        """Every file written."""
-        found = [path for files in self.files.values() for path in files.values()]
-        return found + [path for path in (self.combined, self.take) if path]
-
-    def summary(self) -> str:
-        """One or two sentences for people."""
-        text = f"{self.frames} frames animated in {sum(self.seconds.values()):.1f} s."
-        if self.frames_without_face:
-            text += f" {self.frames_without_face} of them show no face: there the avatar holds, then eases to neutral."
-        return text

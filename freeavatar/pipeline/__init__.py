@@ -2,12 +2,13 @@
 
 from freeavatar.performance.profile import Profile, load_profile, save_profile
 from freeavatar.performance.regions import Regions
-from freeavatar.performance.settings import AnimateOptions, Progress, Report
+from freeavatar.performance.settings import AnimateOptions
 from freeavatar.pipeline.animation import animate, animate_steps
 from freeavatar.pipeline.embedding import embed
 from freeavatar.pipeline.people import Person, find_people
 from freeavatar.pipeline.player import Player, shared_bundle, shared_poser
 from freeavatar.pipeline.preview import Preview, preview
+from freeavatar.pipeline.progress import Progress, Report
 from freeavatar.pipeline.take import Take, load_take, missing_spans, most_moving
 
 __all__ = [

@@ -6,18 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from freeavatar.avatars import Avatar, avatar_path, load_avatar
+from freeavatar.avatars import DEFAULT_AVATAR, Avatar, avatar_path, load_avatar
 from freeavatar.errors import InputError
+from freeavatar.files import content_id
 from freeavatar.models import Bundle, adopted_bundle, bundle_id, open_bundle
 from freeavatar.models.device import choose_device
 from freeavatar.performance import motion
-from freeavatar.performance.editing import around, edit
+from freeavatar.performance.editing import Neutral, around, edit
 from freeavatar.performance.profile import Profile, make_profile
-from freeavatar.performance.settings import AnimateOptions
-from freeavatar.pipeline.animation import decode, retarget
+from freeavatar.performance.settings import EditSettings
+from freeavatar.pipeline.acting import identity_key
 from freeavatar.pipeline.take import Take
 from freeavatar.render import Look, Renderer
-from freeavatar.rig import Performance
+from freeavatar.rig import Controls, Curves
 
 
 class Poser:
@@ -28,10 +29,10 @@ class Poser:
         self._renderer = Renderer(avatar, device=choose_device(device))
         self._lock = threading.Lock()
 
-    def draw(self, played: Performance, index: int, *, size: int = 512) -> np.ndarray:
-        """Picture of one frame of a performance of the avatar's own controls, ``(size, size, 3)`` uint8."""
+    def draw(self, controls: Controls, index: int, *, size: int = 512) -> np.ndarray:
+        """Picture of one frame of what the avatar plays, ``(size, size, 3)`` uint8."""
         with self._lock:
-            return self._renderer.picture(played.weights[index], played.head[index], look=Look((size, size)))
+            return self._renderer.picture(controls.weights[index], controls.head[index], look=Look((size, size)))
 
 
 def shared_poser(avatar: str | Path, *, device: str = "auto") -> Poser:
@@ -41,11 +42,11 @@ def shared_poser(avatar: str | Path, *, device: str = "auto") -> Poser:
         AvatarError: it cannot be loaded.
     """
     path = avatar_path(avatar)
-    return _poser(str(avatar), path.stat().st_mtime_ns if path.is_file() else 0, device)
+    return _poser(str(avatar), content_id(path) if path.is_file() else "", device)
 
 
 @lru_cache(maxsize=8)
-def _poser(avatar: str, _modified: int, device: str) -> Poser:
+def _poser(avatar: str, _content: str, device: str) -> Poser:
     return Poser(load_avatar(avatar), device=device)
 
 
@@ -60,13 +61,13 @@ def _opened(folder: Path, _content: str, device: str) -> Bundle:
     return open_bundle(folder, device=choose_device(device))
 
 
-def check_has_neutral(options: AnimateOptions) -> None:
+def check_has_neutral(settings: EditSettings) -> None:
     """Refuse settings that leave no neutral to be kept in a profile.
 
     Raises:
         InputError: the calibration is ``none``.
     """
-    if options.calibration == "none":
+    if settings.calibration == "none":
         raise InputError("there is no neutral to save with calibration none: use auto, or mark a second.")
 
 
@@ -78,61 +79,66 @@ class Player:
 
         Args:
             take: the take.
-            bundle: weights for avatars that the take has no rigs of; default the adopted ones.
+            bundle: weights to decode with; default the adopted ones.
             device: auto, cpu, cuda or mps.
         """
         self.take = take
         self._bundle, self._device, self._lock = bundle, device, threading.Lock()
-        self._neutrals: dict[tuple[str, object], tuple[np.ndarray, np.ndarray]] = {}
+        self._decoded: dict[str, tuple[str, str]] = {}
+        self._neutrals: dict[tuple[tuple[str, str], object], Neutral] = {}
 
-    def perform(self, avatar: str | Path, options: AnimateOptions) -> Performance:
+    def perform(self, avatar: str | Path, settings: EditSettings) -> Curves:
         """ARKit's blendshapes with these settings.
 
         Raises:
             AvatarError: the avatar cannot be loaded.
-            WeightsError: the take has no rigs of it and was made with other weights.
+            WeightsError: the take holds nothing of it and was made with other weights.
             InputError: no face is in sight around the marked neutral second.
         """
         poser = shared_poser(avatar, device=self._device)
-        self._decode(poser.avatar)
-        return self.take.edited(poser.avatar.name, options)
+        take, _ = self._decode(poser.avatar)
+        return take.edited(poser.avatar, settings)
 
-    def pose(self, avatar: str | Path, second: float, options: AnimateOptions, *, size: int = 512) -> np.ndarray:
+    def pose(self, avatar: str | Path, second: float, settings: EditSettings, *, size: int = 512) -> np.ndarray:
         """Picture of the avatar at a second of the take, ``(size, size, 3)`` uint8.
 
         Raises:
             As :meth:`perform`.
         """
         poser = shared_poser(avatar, device=self._device)
-        self._decode(poser.avatar)
-        name = poser.avatar.name
-        part, index = around(self.take.performances[name], self.take.index_at(second))
-        edited = edit(part, options, neutral=self._neutral(name, options))
-        return poser.draw(retarget(poser.avatar, edited), index, size=size)
+        take, key = self._decode(poser.avatar)
+        if (key, settings.calibration) not in self._neutrals:
+            self._neutrals[key, settings.calibration] = take.neutral(poser.avatar.content, settings)
+        part, index = around(take.raw(poser.avatar.content), take.index_at(second))
+        edited = edit(part, settings, self._neutrals[key, settings.calibration])
+        return poser.draw(take.controls(poser.avatar, edited), index, size=size)
 
-    def profile(self, name: str, options: AnimateOptions) -> Profile:
-        """The neutral of this take with these settings, to be kept.
+    def profile(self, name: str, settings: EditSettings) -> Profile:
+        """The neutral of this take with these settings, to be kept; it goes by the first avatar's curves.
+
+        Args:
+            name: of the actor.
+            settings: their calibration counts.
 
         Raises:
             InputError: no face is in sight around the marked neutral second, or nothing tells what is neutral.
         """
-        check_has_neutral(options)
-        first = next(iter(self.take.performances))
+        check_has_neutral(settings)
         track = self.take.track
-        if options.calibration == "auto" and not motion.has_neutral(track.times, track.found):
+        if settings.calibration == "auto" and not motion.has_neutral(track.times, track.found):
             raise InputError(
                 "the face is in sight for too short a time to find its neutral: mark a second at which it is neutral."
             )
-        rig, rest = self._neutral(first, options)
-        return make_profile(name, self.take.info.weights, self.take.performances[first].names, rig, rest)
+        if not self.take.acted:
+            self._decode(shared_poser(DEFAULT_AVATAR, device=self._device).avatar)
+        neutral = self.take.neutral(next(iter(self.take.acted)), settings)
+        return make_profile(name, self.take.info.weights, neutral.weights, neutral.head)
 
-    def _neutral(self, avatar: str, options: AnimateOptions) -> tuple[np.ndarray, np.ndarray]:
-        key = avatar, options.calibration
-        if key not in self._neutrals:
-            self._neutrals[key] = self.take.neutral(avatar, options)
-        return self._neutrals[key]
-
-    def _decode(self, avatar: Avatar) -> None:
+    def _decode(self, avatar: Avatar) -> tuple[Take, tuple[str, str]]:
+        """The take with what this avatar plays, and what that depends on."""
+        key = identity_key(avatar)
         with self._lock:
-            if avatar.name not in self.take.performances:
-                self.take = decode(self.take, [avatar], self._bundle or shared_bundle(self._device))
+            if self._decoded.get(avatar.content) != key:
+                self.take = self.take.decode([avatar], self._bundle or shared_bundle(self._device))
+                self._decoded[avatar.content] = key
+            return self.take, key

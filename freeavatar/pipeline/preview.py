@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from freeavatar.avatars import DEFAULT_AVATAR
+from freeavatar.avatars import DEFAULT_AVATAR, retarget
 from freeavatar.errors import FaceError
 from freeavatar.faces import track_face_at
 from freeavatar.models import Bundle
 from freeavatar.models.device import choose_device
-from freeavatar.performance.editing import edit
+from freeavatar.performance.editing import edit, neutral_of
 from freeavatar.performance.profile import Profile
 from freeavatar.performance.settings import AnimateOptions
-from freeavatar.pipeline.animation import perform, retarget
+from freeavatar.pipeline.acting import act, drive_of, identity_of
 from freeavatar.pipeline.player import shared_bundle, shared_poser
 from freeavatar.pipeline.sources import open_source
 from freeavatar.pipeline.tracking import TrackBuilder
@@ -74,10 +74,12 @@ def preview(
     builder = TrackBuilder(bundle.encoder, device)
     builder.add(tracked)
     poser = shared_poser(avatar, device=options.device)
-    raw = perform(poser.avatar, builder.finish(source.path.name), bundle, source.rate)
+    track, identity = builder.finish(source.path.name), identity_of(poser.avatar, bundle)
+    raw = track.curves(act(track.features, identity, bundle), source.rate)
     has_profile = isinstance(options.calibration, Profile)
     if isinstance(options.calibration, Profile):
         options.calibration.check_weights(bundle.id)
     still = replace(options, smoothing=0, calibration=options.calibration if has_profile else "none")
-    posed = poser.draw(retarget(poser.avatar, edit(raw, still)), 0, size=size)
+    curves = edit(raw, still, neutral_of(raw, still))
+    posed = poser.draw(retarget(poser.avatar, curves, drive_of(identity)), 0, size=size)
     return Preview(frame.time, frame.image, tracked.points, tracked.crop, posed, tracked.confidence)

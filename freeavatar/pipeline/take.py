@@ -1,30 +1,36 @@
-"""Takes: the track of a run and the rigs decoded from it, stored so that other settings act on it at once."""
+"""Takes: the track of a run and what was decoded from it, stored so that other settings act on it at once."""
 
+import hashlib
 import json
 import math
 import zipfile
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from freeavatar.errors import InputError
+from freeavatar.avatars import Avatar, retarget
+from freeavatar.errors import InputError, WeightsError
 from freeavatar.faces import Box
 from freeavatar.files import replacing
-from freeavatar.performance.editing import edit, neutral_of
+from freeavatar.models import Bundle
+from freeavatar.performance.editing import Neutral, edit, neutral_of
 from freeavatar.performance.profile import Profile
-from freeavatar.performance.settings import AnimateOptions
-from freeavatar.pipeline.sources import Source, open_source
+from freeavatar.performance.settings import AnimateOptions, EditSettings
+from freeavatar.pipeline.acting import act, drive_of, identity_of
+from freeavatar.pipeline.sources import Source, images_in, open_source
 from freeavatar.pipeline.tracking import Track
-from freeavatar.rig import Performance
+from freeavatar.rig import ARKIT, Controls, Curves
 
-VERSION = 1
+VERSION = 2
+_OLDEST = 1
+"""Takes of version 1 know no cuts, and their rigs went by an avatar's name: they are decoded again."""
 ENDING = ".take.npz"
 """What names of files with takes end in."""
-_ARRAYS = ("times", "features", "embeddings", "poses", "points", "confidence")
+_ARRAYS = ("times", "features", "embeddings", "poses", "points", "confidence", "cuts")
 
 
 @dataclass(frozen=True)
@@ -34,9 +40,9 @@ class TakeInfo:
     source: str
     """Path of the input, absolute, or relative to the folder of the take if it lies there."""
     size: int
-    """Bytes of the input; 0 for a folder."""
+    """Bytes of the input."""
     modified: int
-    """When it was last changed, nanoseconds."""
+    """When it was last changed, nanoseconds; of a folder a number that changes with its images."""
     weights: str
     """Id of the weights."""
     rate: str
@@ -48,16 +54,30 @@ class TakeInfo:
     face: int
     crop: Box | None
     is_sequence: bool
+    has_cuts: bool = True
+    """Whether the track knows where shots begin; those of version 1 do not."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Acted:
+    """What was decoded for one avatar."""
+
+    avatar: str
+    """Its name."""
+    weights: np.ndarray
+    """ARKit's blendshapes, ``(T, 52)`` float32."""
+    drive: np.ndarray
+    """How its controls follow them, ``(K, 52)`` float32."""
+
+
+@dataclass(frozen=True, eq=False)
 class Take:
-    """A track with its raw performances."""
+    """A track, and what was decoded from it."""
 
     info: TakeInfo
     track: Track
-    performances: Mapping[str, Performance]
-    """By avatar: ARKit's blendshapes as decoded, the head as tracked."""
+    acted: Mapping[str, Acted]
+    """By the content of the avatar's file."""
     path: Path
     """The file, or where it is going to be."""
 
@@ -83,7 +103,7 @@ class Take:
         path = self.source_path
         if not path.exists():
             raise InputError(f"{path}, which {self.path.name} was made from, is gone: put it back, or beside the take.")
-        if signature(path)[0] != self.info.size:
+        if self.info.size and signature(path)[0] != self.info.size:  # version 1 gave folders no size
             raise InputError(f"{path} is not the file that {self.path.name} was made from: animate it anew.")
         return open_source(path, start=self.info.start, end=self.info.end)
 
@@ -91,28 +111,62 @@ class Take:
         """Whether tracking ``path`` with these settings and weights would give this very track."""
         info = self.info
         return self.source_path.exists() and self.source_path.samefile(path) and (
-            (info.size, info.modified) == signature(path) and info.weights == weights
+            (info.size, info.modified) == signature(path) and info.weights == weights and info.has_cuts
             and (info.start, info.end, info.face, info.crop) == (options.start, options.end, options.face, options.crop)
             and info.is_sequence == options.is_sequence
         )  # fmt: skip
 
-    def edited(self, avatar: str, options: AnimateOptions) -> Performance:
-        """What the settings make of an avatar's raw performance.
+    def moved(self, folder: Path, source: Source) -> "Take":
+        """The take as it is going to be kept in another folder."""
+        info = replace(self.info, source=stored_path(source.path, folder))
+        return replace(self, info=info, path=folder / f"{source.stem}{ENDING}")
+
+    def decode(self, cast: Sequence[Avatar], bundle: Bundle) -> "Take":
+        """The take with what each of these avatars is to play; what other weights decoded is kept as it was.
+
+        Raises:
+            WeightsError: the take was made with other weights, and holds nothing of one of the avatars.
+        """
+        if self.info.weights == bundle.id:
+            acted = {avatar.content: self._act(avatar, bundle) for avatar in cast}
+            return replace(self, acted={**self.acted, **acted})
+        if any(avatar.content not in self.acted for avatar in cast):
+            known = ", ".join(acted.avatar for acted in self.acted.values())
+            raise WeightsError(
+                f"{self.path.name} was made with other weights ({self.info.weights}, these are {bundle.id}): animate "
+                f"the video again{f', or choose among {known}' if known else ''}."
+            )
+        return self
+
+    def _act(self, avatar: Avatar, bundle: Bundle) -> Acted:
+        identity = identity_of(avatar, bundle)
+        return Acted(avatar.name, act(self.track.features, identity, bundle), drive_of(identity))
+
+    def raw(self, content: str) -> Curves:
+        """The curves as decoded for the avatar with this content."""
+        return self.track.curves(self.acted[content].weights, Fraction(self.info.rate))
+
+    def edited(self, avatar: Avatar, settings: EditSettings) -> Curves:
+        """What the settings make of an avatar's curves.
 
         Raises:
             InputError: no face is in sight around the marked neutral second, or the profile fits other weights.
         """
-        return edit(self.performances[avatar], options, neutral=self.neutral(avatar, options))
+        return edit(self.raw(avatar.content), settings, self.neutral(avatar.content, settings))
 
-    def neutral(self, avatar: str, options: AnimateOptions) -> tuple[np.ndarray, np.ndarray]:
-        """The actor's neutral as the settings have it: rig weights ``(K,)`` and head ``(3,)`` in degrees.
+    def neutral(self, content: str, settings: EditSettings) -> Neutral:
+        """The actor's neutral as the settings have it, by the curves of the avatar with this content.
 
         Raises:
             InputError: as :meth:`edited`.
         """
-        if isinstance(options.calibration, Profile):
-            options.calibration.check_weights(self.info.weights)
-        return neutral_of(self.performances[avatar], options, offset=self.offset)
+        if isinstance(settings.calibration, Profile):
+            settings.calibration.check_weights(self.info.weights)
+        return neutral_of(self.raw(content), settings, offset=self.offset)
+
+    def controls(self, avatar: Avatar, curves: Curves) -> Controls:
+        """What the avatar plays of its edited curves."""
+        return retarget(avatar, curves, self.acted[avatar.content].drive)
 
     def index_at(self, second: float) -> int:
         """Index of the frame on screen at a second of the take."""
@@ -120,9 +174,14 @@ class Take:
 
 
 def signature(path: Path) -> tuple[int, int]:
-    """Size and time of change of an input; a folder's size is 0."""
-    stat = path.stat()
-    return (0 if path.is_dir() else stat.st_size), stat.st_mtime_ns
+    """Size and time of change of an input; of a folder the size of its images, and a number of their names, sizes and
+    times of change."""
+    if not path.is_dir():
+        stat = path.stat()
+        return stat.st_size, stat.st_mtime_ns
+    stats = [(image.name, image.stat()) for image in images_in(path)]
+    named = repr([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]).encode()
+    return sum(stat.st_size for _, stat in stats), int.from_bytes(hashlib.sha256(named).digest()[:7])
 
 
 def take_info(source: Source, options: AnimateOptions, weights: str, folder: Path) -> TakeInfo:
@@ -147,11 +206,11 @@ def save_take(take: Take) -> Path:
     Raises:
         InputError: the file cannot be written.
     """
-    rigs = {name: list(p.names) for name, p in take.performances.items()}
-    header = {"format": "freeavatar-take", "version": VERSION, "info": asdict(take.info), "rigs": rigs}
+    avatars = [{"name": acted.avatar, "content": content} for content, acted in take.acted.items()]
+    header = {"format": "freeavatar-take", "version": VERSION, "info": asdict(take.info), "avatars": avatars}
     arrays = {name: getattr(take.track, name) for name in _ARRAYS}
-    for k, performance in enumerate(take.performances.values()):
-        arrays |= {f"rig{k}": performance.weights, f"drive{k}": performance.drive}
+    for k, acted in enumerate(take.acted.values()):
+        arrays |= {f"rig{k}": acted.weights, f"drive{k}": acted.drive}
     with replacing(take.path) as temporary, temporary.open("wb") as file:
         np.savez(file, header=np.array(json.dumps(header)), **arrays)
     return take.path
@@ -167,9 +226,10 @@ def load_take(path: str | Path) -> Take:
     try:
         with np.load(path, allow_pickle=False) as data:
             header = json.loads(str(data["header"]))
-            if header["version"] != VERSION:
+            if not _OLDEST <= header["version"] <= VERSION:
                 raise InputError(
-                    f"{path.name} is a take of version {header['version']}, expected {VERSION}: run it again."
+                    f"{path.name} is a take of version {header['version']}, expected {_OLDEST} to {VERSION}: animate "
+                    "the video again."
                 )
             return _parsed(path, header, data)
     except OSError as error:
@@ -180,23 +240,21 @@ def load_take(path: str | Path) -> Take:
 
 def _parsed(path: Path, header: dict[str, Any], data: Any) -> Take:
     stored = header["info"]
-    info = TakeInfo(**{**stored, "crop": None if stored["crop"] is None else tuple(stored["crop"])})
-    track = Track(**{name: data[name] for name in _ARRAYS})
-    if len({len(getattr(track, name)) for name in _ARRAYS}) != 1 or not len(track.times):
+    crop = None if stored["crop"] is None else tuple(stored["crop"])
+    info = TakeInfo(**{"has_cuts": "cuts" in data, **stored, "crop": crop})
+    arrays = {name: data[name] for name in _ARRAYS if name in data}
+    arrays.setdefault("cuts", np.zeros(len(arrays["times"]), bool))
+    acted = {
+        entry["content"]: Acted(entry["name"], data[f"rig{k}"], data[f"drive{k}"])
+        for k, entry in enumerate(header.get("avatars", []))
+    }
+    lengths = {len(values) for values in (*arrays.values(), *(one.weights for one in acted.values()))}
+    if len(lengths) != 1 or not lengths.pop():
         raise ValueError("its arrays differ in length")
     rate = Fraction(info.rate)
     if not math.isfinite(float(rate)) or rate <= 0:
         raise ValueError("its rate is not positive")
-    performances = {
-        name: Performance(
-            avatar=name, names=tuple(names), weights=data[f"rig{k}"], times=track.times, rate=rate,
-            head=track.poses, confidence=track.confidence, drive=data[f"drive{k}"],
-        )
-        for k, (name, names) in enumerate(header["rigs"].items())
-    }  # fmt: skip
-    if any(len(p.weights) != len(track.times) for p in performances.values()):
-        raise ValueError("its arrays differ in length")
-    return Take(info, track, performances, path)
+    return Take(info, Track(**arrays), acted, path)
 
 
 def missing_spans(times: np.ndarray, confidence: np.ndarray, rate: float) -> list[tuple[float, float]]:
@@ -213,8 +271,8 @@ def missing_spans(times: np.ndarray, confidence: np.ndarray, rate: float) -> lis
     return [(float(ends[begin]), float(ends[end])) for begin, end in edges]
 
 
-def most_moving(performance: Performance, count: int = 8) -> list[str]:
-    """Names of the controls that moved most, by the span between their 2nd and 98th percentile, most first."""
-    low, high = np.quantile(performance.weights, (0.02, 0.98), axis=0)
+def most_moving(curves: Curves, count: int = 8) -> list[str]:
+    """Names of the blendshapes that moved most, by the span between their 2nd and 98th percentile, most first."""
+    low, high = np.quantile(curves.weights, (0.02, 0.98), axis=0)
     order = np.argsort(low - high, kind="stable")[:count]
-    return [performance.names[k] for k in order if high[k] - low[k] > 0.01]
+    return [ARKIT[k] for k in order if high[k] - low[k] > 0.01]

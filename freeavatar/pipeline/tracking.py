@@ -1,7 +1,8 @@
 """First pass: frames to a track of expression features, at most 2 KB a frame."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import torch
@@ -10,6 +11,9 @@ from freeavatar.errors import FaceError
 from freeavatar.faces import TrackedFrame, track_faces
 from freeavatar.models import Encoder, view_of_crops
 from freeavatar.performance.settings import AnimateOptions
+from freeavatar.pipeline.progress import Progress, timed
+from freeavatar.pipeline.sources import Source
+from freeavatar.rig import Curves
 from freeavatar.video import Frame
 
 BATCH = 16
@@ -32,11 +36,19 @@ class Track:
     """Five points, ``(T, 5, 2)`` float32 in pixels of the frame; zeros where no face was found."""
     confidence: np.ndarray
     """``(T,)`` float32 in [0, 1]; 0 where no face was found."""
+    cuts: np.ndarray
+    """Frames at which another shot begins, ``(T,)`` bool."""
 
     @property
     def found(self) -> np.ndarray:
         """Frames with a face, ``(T,)`` bool."""
         return self.confidence > 0
+
+    def curves(self, weights: np.ndarray, rate: Fraction) -> Curves:
+        """ARKit's blendshapes ``(T, 52)`` that were decoded from the features, with the head as tracked."""
+        return Curves(
+            weights=weights, times=self.times, rate=rate, head=self.poses, confidence=self.confidence, cuts=self.cuts
+        )
 
 
 def encode_crops(encoder: Encoder, crops: list[np.ndarray], device: torch.device) -> tuple[np.ndarray, np.ndarray]:
@@ -53,7 +65,7 @@ class TrackBuilder:
 
     def __init__(self, encoder: Encoder, device: torch.device) -> None:
         self._encoder, self._device = encoder, device
-        self._rows: list[tuple[float, np.ndarray, np.ndarray, float]] = []
+        self._rows: list[tuple[float, np.ndarray, np.ndarray, float, bool]] = []
         self._features: list[np.ndarray] = []
         self._embeddings: list[np.ndarray] = []
         self._waiting: list[np.ndarray | None] = []
@@ -63,7 +75,7 @@ class TrackBuilder:
         has_face = tracked.crop is not None
         pose = np.asarray(tracked.pose, np.float32) if has_face else np.zeros(3, np.float32)
         points = np.zeros((5, 2), np.float32) if tracked.points is None else tracked.points
-        self._rows.append((tracked.time, pose, points, tracked.confidence if has_face else 0.0))
+        self._rows.append((tracked.time, pose, points, tracked.confidence if has_face else 0.0, tracked.is_cut))
         self._waiting.append(tracked.crop)
         if len(self._waiting) == BATCH:
             self._encode()
@@ -87,7 +99,7 @@ class TrackBuilder:
         """
         if self._waiting:
             self._encode()
-        if not any(confidence > 0 for *_, confidence in self._rows):
+        if not any(confidence > 0 for *_, confidence, _ in self._rows):
             raise FaceError(
                 f"no face was found in {name} ({len(self._rows)} frames): use a picture of one person, the face "
                 "at least 50 pixels wide and not turned away, take the first face if there is only one, or draw a box "
@@ -100,9 +112,28 @@ class TrackBuilder:
             poses=np.stack([row[1] for row in self._rows]),
             points=np.stack([row[2] for row in self._rows]),
             confidence=np.array([row[3] for row in self._rows], np.float32),
+            cuts=np.array([row[4] for row in self._rows]),
         )
 
 
 def tracked_frames(frames: Iterable[Frame], options: AnimateOptions) -> Iterator[TrackedFrame]:
     """Frames with their face; independent of one another unless the options make them a sequence."""
     yield from track_faces(frames, face=options.face, crop=options.crop, smoothing=options.is_sequence)
+
+
+def follow(
+    source: Source, encoder: Encoder, options: AnimateOptions, device: torch.device
+) -> Generator[Progress, None, Track]:
+    """Find, follow and encode the face of an input; yields how far that is.
+
+    Raises:
+        FaceError: no frame shows a face.
+    """
+    builder = TrackBuilder(encoder, device)
+    at = timed("tracking", source.frames)
+    yield at(0, 0.0)
+    for done, tracked in enumerate(tracked_frames(source, options), 1):
+        builder.add(tracked)
+        if done % 8 == 0 or done == source.frames:
+            yield at(done, tracked.time)
+    return builder.finish(source.path.name)

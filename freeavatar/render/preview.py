@@ -86,7 +86,7 @@ def write_portrait(avatar: Avatar, path: Path) -> None:
     span = (high[0] - low[0]) * np.cos(turn) + (high[2] - low[2]) * np.sin(turn)
     extent = 1.10 * max(float(high[1]) - bottom, float(span) * height / width)
     camera, renderer = Camera(middle, extent, yaw=PORTRAIT_YAW), Renderer(avatar)
-    weights = avatar.retarget(_arkit(SLIGHT_SMILE)[None])[0]
+    weights = avatar.control_weights(_arkit(SLIGHT_SMILE)[None])[0]
     write_png(renderer.picture(weights, look=Look(PORTRAIT_SIZE), camera=camera), path)
 
 
@@ -103,7 +103,7 @@ def write_contact_sheet(avatar: Avatar, folder: Path) -> Path:
 def write_combinations_sheet(avatar: Avatar, folder: Path) -> Path:
     """Render natural, then extreme combinations into ``folder/<name>_combinations.png``."""
     combinations = {**NATURAL, **EXTREME}
-    weights = avatar.retarget(np.stack([_arkit(mix) for mix in combinations.values()]))
+    weights = avatar.control_weights(np.stack([_arkit(mix) for mix in combinations.values()]))
     path = make_folder(folder) / f"{avatar.name}_combinations.png"
     return _write_sheet(avatar, tuple(combinations), weights, path, 6)
 

@@ -19,7 +19,7 @@ from freeavatar.models import (
     save_bundle,
 )
 from freeavatar.models.identity import load_identity, save_identity
-from freeavatar.pipeline.identities import identity_of
+from freeavatar.pipeline.acting import identity_of
 from freeavatar.rig import ARKIT
 from training.add_avatar import AddConfig, teach
 
@@ -54,13 +54,15 @@ def test_a_new_character_is_taught_and_the_others_stay_as_they_are(bundle, tmp_p
 
 def test_what_was_learned_belongs_to_one_bundle_and_one_set_of_controls(tmp_path):
     identity, path = Identity(("grin",), torch.rand(1, len(ARKIT))), tmp_path / "x.identity.safetensors"
-    assert load_identity(path, ("grin",), "abc") is None
-    save_identity(path, identity, "abc")
-    found = load_identity(path, ("grin",), "abc")
+    assert load_identity(path, ("grin",), "abc", "glb") is None
+    save_identity(path, identity, "abc", "glb")
+    found = load_identity(path, ("grin",), "abc", "glb")
     assert found is not None and torch.equal(found.drive, identity.drive)
-    assert load_identity(path, ("grin",), "other") is None and load_identity(path, ("wink",), "abc") is None
+    assert (
+        load_identity(path, ("grin",), "other", "glb") is None and load_identity(path, ("wink",), "abc", "glb") is None
+    )
     path.write_bytes(b"nothing")
-    assert load_identity(path, ("grin",), "abc") is None
+    assert load_identity(path, ("grin",), "abc", "glb") is None
 
 
 def test_who_is_built_in_cannot_be_taught_again(bundle):

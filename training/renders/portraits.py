@@ -51,7 +51,7 @@ def draw_controls(avatar: Avatar, sampler: RigSampler, rng: np.random.Generator)
         chosen = rng.choice(len(weights), min(len(weights), int(rng.integers(1, 5))), replace=False)
         weights[chosen] = rng.uniform(0.2, 1, len(chosen))
         return weights
-    return avatar.retarget(sampler.draw(rng)[None])[0]
+    return avatar.control_weights(sampler.draw(rng)[None])[0]
 
 
 def render_portraits(config: PortraitConfig) -> None:

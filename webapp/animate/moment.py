@@ -8,6 +8,7 @@ import numpy as np
 
 from freeavatar.errors import FreeAvatarError
 from freeavatar.pipeline import Player, load_take, missing_spans, most_moving
+from freeavatar.rig import ARKIT
 from freeavatar.video import VideoReader
 from webapp.animate.controls import DEFAULTS, REGIONS, options_of, settings_of
 from webapp.animate.runs import Run, load_run
@@ -89,7 +90,7 @@ def curves_of(id: str | None, avatar: str, *values: Any) -> Any:
     return {
         "times": np.round(played.times[::step], 4).tolist(),
         "curves": [
-            {"name": name, "values": np.round(played.weights[::step, played.names.index(name)], 3).tolist()}
+            {"name": name, "values": np.round(played.weights[::step, ARKIT.index(name)], 3).tolist()}
             for name in names
         ],
         "confidence": np.round(played.confidence[::step], 3).tolist(),

@@ -14,15 +14,16 @@ def script(path: Path, *, words: str = "", **constants: object) -> str:
 
     Args:
         path: the script.
-        words: it finds the words whose keys begin with this in ``words``, in the visitor's language.
+        words: it finds the words whose keys begin with this in ``words``, in the visitor's ``language``.
         constants: more that it finds under these names, as JSON can hold it.
     """
     lines = [f"const {name} = {json.dumps(value)};" for name, value in constants.items()]
     if words:
         lines.append(f"const languages = {json.dumps(words_under(words), ensure_ascii=False)};")
         lines.append(
-            "const words = languages[(navigator.languages || [navigator.language])"
+            "const language = (navigator.languages || [navigator.language])"
             ".map((name) => name.toLowerCase().split('-')[0]).find((name) => languages[name])"
-            f" || {json.dumps(DEFAULT)}];"
+            f" || {json.dumps(DEFAULT)};"
         )
+        lines.append("const words = languages[language];")
     return "\n".join([*lines, path.read_text(encoding="utf-8")])

@@ -3,9 +3,9 @@
 import numpy as np
 
 from freeavatar.errors import InputError
-from freeavatar.explore.lens import renderer_of
 from freeavatar.explore.maps import place
 from freeavatar.explore.neighbours import farthest, nearest, own_neighbours, wrong_triplets
+from freeavatar.rig import ARKIT
 from webapp.explore.faces import Face, Faces
 from webapp.explore.pool import Pool, read_judgements
 from webapp.explore.replies import Reply, packed, picture_url
@@ -58,9 +58,9 @@ class Looking:
         pool, lens = self._shelf.pool(request), lens_of(request)[0]
         face = self._faces.find(str(request.get("ref")), pool, lens)
         avatars = avatars_of(request)
-        played = lens.act(renderer_of(avatars[0]).avatar, face.feature[None])
-        rig = sorted(zip(played.names, played.weights[0].tolist(), strict=True), key=lambda pair: -pair[1])
-        pictures = [{"avatar": name, "face": picture_url(lens.wear(name, face.feature[None])[0])} for name in avatars]
+        weights = lens.act(avatars[0], face.feature[None])[0]
+        rig = sorted(zip(ARKIT, weights.tolist(), strict=True), key=lambda pair: -pair[1])
+        pictures = [{"avatar": name, "face": picture_url(lens.draw(name, face.feature[None])[0])} for name in avatars]
         return {"rig": [[name, round(weight, 3)] for name, weight in rig], "pictures": pictures}
 
     def morph(self, request: Reply) -> Reply:

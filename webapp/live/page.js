@@ -1,9 +1,9 @@
 // Live: camera -> server -> picture, one frame under way at a time, so that late frames are never sent.
-// Runs as the body of Gradio's js_on_load, with `element`, `props` and `server`; `words` and `AVATAR` stand before it.
+// Runs as the body of Gradio's js_on_load, with `element`, `props` and `server`; `words`, `language`, `AVATAR` and `REGIONS` stand before it.
 
 const root = element.querySelector(".fa-live");
 const WIDTH = 480;
-const state = { key: null, stream: null, avatar: AVATAR, smoothing: 0.3, gain: 1, head: true };
+const state = { key: null, stream: null, avatar: AVATAR, smoothing: 0.3, gain: 1, head: true, regions: {} };
 const canvas = document.createElement("canvas");
 
 root.innerHTML = `
@@ -22,7 +22,13 @@ root.innerHTML = `
     <label>${words.smoothing}<input type="range" data-set="smoothing" min="0" max="1" step="0.05" value="0.3"></label>
     <label>${words.gain}<input type="range" data-set="gain" min="0" max="2" step="0.05" value="1"></label>
     <label class="fa-live-check"><input type="checkbox" data-set="head" checked>${words.head}</label>
-  </div>`;
+  </div>
+  <details class="fa-live-regions">
+    <summary>${words.regions}</summary>
+    <div class="fa-live-settings">${Object.entries(REGIONS[language]).map(([name, label]) => `
+      <label>${label}<input type="range" data-region="${name}" min="0" max="2" step="0.05" value="1"></label>`).join("")}
+    </div>
+  </details>`;
 
 const [video, picture] = [root.querySelector("video"), root.querySelector("img")];
 const [start, calibrate] = root.querySelectorAll("button");
@@ -80,8 +86,8 @@ async function run(stream) {
   while (state.stream === stream && element.isConnected && root.offsetParent) {
     const captured = await nextFrame();
     if (state.stream !== stream) return;
-    const { avatar, smoothing, gain, head } = state;
-    const reply = await call("step", { jpeg: grab(), time: performance.now() / 1000, avatar, smoothing, gain, head });
+    const { avatar, smoothing, gain, head, regions } = state;
+    const reply = await call("step", { jpeg: grab(), time: performance.now() / 1000, avatar, smoothing, gain, head, regions });
     if (state.stream !== stream) return;
     picture.src = reply.picture;
     await picture.decode().catch(() => {});
@@ -148,6 +154,9 @@ start.onclick = () => (state.stream ? end(words.hint) : begin());
 calibrate.onclick = () => call("calibrate", {}).then(() => say(words.calibrated), (error) => say(error.message, true));
 root.querySelectorAll("[data-set]").forEach((input) => {
   input.oninput = () => { state[input.dataset.set] = input.type === "checkbox" ? input.checked : Number(input.value); };
+});
+root.querySelectorAll("[data-region]").forEach((input) => {
+  input.oninput = () => { state.regions[input.dataset.region] = Number(input.value); };
 });
 window.addEventListener("pagehide", () => state.stream && end(""));
 watch("value", () => {

@@ -11,12 +11,14 @@ import gradio as gr
 
 from freeavatar.avatars import DEFAULT_AVATAR, available_avatars, load_avatar
 from freeavatar.errors import InputError
+from freeavatar.performance.regions import REGIONS, Regions
 from freeavatar.pipeline import shared_bundle
-from freeavatar.pipeline.live import Live, LiveOptions
+from freeavatar.pipeline.live import Live, LiveSettings
 from webapp.common.avatars import label_of, portrait_url, visible_avatars
 from webapp.common.pictures import data_url, image_of
 from webapp.common.replies import explained
 from webapp.common.scripts import script
+from webapp.common.words import words_under
 
 IDLE = 20.0
 """Seconds without a frame after which a session ends."""
@@ -76,19 +78,27 @@ class LiveDesk:
         return {}
 
     def step(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Animate a frame: ``jpeg`` (a data URL), ``time``, ``avatar`` and settings in, ``picture`` out."""
+        """Animate a frame: ``jpeg`` (a data URL), ``time``, ``avatar`` and settings in, ``picture`` out.
+
+        Raises:
+            InputError: the session has ended, the picture cannot be read, or a setting is out of its range.
+        """
         session = self._session(request)
         started = time.perf_counter()
         image = image_of(request.get("jpeg"), largest=_LARGEST_FRAME)
-        options = LiveOptions(
-            float(request.get("smoothing", 0.3)), float(request.get("gain", 1.0)), bool(request.get("head", True))
-        )
+        regions = {str(name): float(scale) for name, scale in (request.get("regions") or {}).items()}
+        if strange := sorted(set(regions) - set(REGIONS)):
+            raise InputError(f"there is no region {strange[0]!r}: use {', '.join(REGIONS)}.")
+        settings = LiveSettings(
+            smoothing=float(request.get("smoothing", LiveSettings.smoothing)), gain=float(request.get("gain", 1.0)),
+            regions=Regions(**regions), has_head_pose=bool(request.get("head", True)),
+        )  # fmt: skip
         with session.lock:
             session.used = time.monotonic()
             avatar = _known(request.get("avatar"))
             if avatar != session.live.avatar:
                 session.live.change_avatar(load_avatar(avatar))
-            frame = session.live.step(image, float(request["time"]), options)
+            frame = session.live.step(image, float(request["time"]), settings)
             picture = data_url(frame.picture)
         seconds = time.perf_counter() - started
         return {"picture": picture, "found": frame.confidence > 0, "milliseconds": round(1000 * seconds, 1)}
@@ -115,7 +125,7 @@ def build(own: gr.BrowserState) -> None:
     page = gr.HTML(
         value=cast(Any, []),
         html_template='<div class="fa-live"></div>',
-        js_on_load=script(_HERE / "page.js", words="live.", AVATAR=DEFAULT_AVATAR),
+        js_on_load=script(_HERE / "page.js", words="live.", AVATAR=DEFAULT_AVATAR, REGIONS=words_under("region.")),
         server_functions=[explained(act) for act in (desk.cast, desk.start, desk.stop, desk.calibrate, desk.step)],
         apply_default_css=False,
         elem_id="live",

@@ -55,7 +55,7 @@ def test_other_rigs_follow_arkit_by_a_map_of_their_own(name):
         (blink, ("eyeBlinkLeft",)),
     ):
         pose[0, [ARKIT.index(n) for n in names]] = 1
-    moved = [np.tensordot(avatar.retarget(p)[0], avatar.target_positions[: len(avatar.target_names)], 1) for p in
+    moved = [np.tensordot(avatar.control_weights(p)[0], avatar.target_positions[: len(avatar.target_names)], 1) for p in
              (smile, jaw, blink)]  # fmt: skip
     assert all(np.linalg.norm(m, axis=1).max() > 5e-3 for m in moved)
     assert (moved[2][:, 1] < -2e-3).any() and avatar.positions[moved[2][:, 1] < -2e-3, 0].min() > 0

@@ -10,7 +10,7 @@ from pygltflib import GLTF2, Node, Skin
 from freeavatar.avatars.glb import read_glb
 from freeavatar.export import write_animated_glb
 from freeavatar.render import Renderer
-from freeavatar.rig import Performance
+from freeavatar.rig import Controls
 from tests.heads import HeadFile, egg
 
 HEAD = np.array([[35, -20, 10], [-15, 25, 5]], np.float32)
@@ -24,9 +24,9 @@ def values_of(gltf, index):
 
 def played(avatar, frame, folder):
     """Where the animated GLB puts the vertices at a frame, ``(V, 3)``, read back as a still file."""
-    performance = Performance(
-        avatar.name, avatar.target_names, np.zeros((2, len(avatar.target_names)), np.float32), np.arange(2) / 25,
-        Fraction(25), HEAD, np.ones(2, np.float32),
+    performance = Controls(
+        avatar=avatar.name, names=avatar.target_names, weights=np.zeros((2, len(avatar.target_names)), np.float32),
+        times=np.arange(2) / 25, rate=Fraction(25), head=HEAD, confidence=np.ones(2, np.float32),
     )  # fmt: skip
     write_animated_glb(avatar.path, performance, folder / "played.glb")
     gltf = GLTF2.load(str(folder / "played.glb"))

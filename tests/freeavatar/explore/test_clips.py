@@ -97,7 +97,7 @@ def test_a_bundle_without_a_decoder_shows_its_space_and_says_why_it_drives_nothi
     for mine, theirs in zip(blind.encode([crop]), lens.encode([crop]), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-5)
     with pytest.raises(WeightsError, match="the bundle half has no decoder"):
-        blind.wear("ines", np.zeros((1, 384)))
+        blind.draw("ines", np.zeros((1, 384)))
     with pytest.raises(WeightsError, match="holds no weights"):
         Lens(tmp_path)
 
@@ -106,7 +106,7 @@ def test_a_morph_begins_and_ends_with_its_faces(lens):
     rng = np.random.default_rng(0)
     first, last = rng.normal(size=(2, 384)).astype(np.float32)
     strip = lens.morph("ines", first, last, steps=3)
-    ends = lens.wear("ines", np.stack([first, last]))
+    ends = lens.draw("ines", np.stack([first, last]))
     np.testing.assert_array_equal(strip[0], ends[0])
     np.testing.assert_array_equal(strip[2], ends[1])
     assert (strip[1] != strip[0]).any() and (strip[1] != strip[2]).any()

@@ -27,7 +27,7 @@ from pygltflib import (
 
 from freeavatar.errors import AvatarError, InputError
 from freeavatar.export import write_animated_glb
-from freeavatar.rig import Performance
+from freeavatar.rig import Controls
 from freeavatar.rotation import head_quaternion, inverse, multiply
 
 TARGETS = ("jawOpen", "browInnerUp", "ownShape")
@@ -118,9 +118,9 @@ def build_avatar(
     return path
 
 
-def perform(*, names: tuple[str, ...] = ("browInnerUp", "jawOpen", "tongueOut"), frames: int = 7) -> Performance:
+def perform(*, names: tuple[str, ...] = ("browInnerUp", "jawOpen", "tongueOut"), frames: int = 7) -> Controls:
     random = np.random.default_rng(0)
-    return Performance(
+    return Controls(
         avatar="cube",
         names=names,
         weights=random.random((frames, len(names)), np.float32),

@@ -10,22 +10,21 @@ import pytest
 from freeavatar.errors import InputError
 from freeavatar.export import read_live_link_csv, write_live_link_csv
 from freeavatar.export.live_link import EYE_DEGREES, timecodes
-from freeavatar.rig import ARKIT, Performance
+from freeavatar.rig import ARKIT, Curves
 
 NTSC = Fraction(30000, 1001)
 ROTATIONS = "HeadYaw,HeadPitch,HeadRoll,LeftEyeYaw,LeftEyePitch,LeftEyeRoll,RightEyeYaw,RightEyePitch,RightEyeRoll"
 
 
-def perform(*, names: tuple[str, ...] = ARKIT, frames: int = 70, rate: Fraction = Fraction(30)) -> Performance:
+def perform(*, frames: int = 70, rate: Fraction = Fraction(30)) -> Curves:
     random = np.random.default_rng(0)
-    return Performance(
-        avatar="anna",
-        names=names,
-        weights=random.random((frames, len(names)), np.float32),
+    return Curves(
+        weights=random.random((frames, len(ARKIT)), np.float32),
         times=np.arange(frames) / float(rate),
         rate=rate,
         head=random.uniform(-40, 40, (frames, 3)).astype(np.float32),
         confidence=np.ones(frames, np.float32),
+        cuts=np.zeros(frames, bool),
     )
 
 
@@ -107,35 +106,12 @@ def test_eyes_turn_to_the_actors_right_and_down_for_positive_values(tmp_path: Pa
     np.testing.assert_allclose(values, [[full, full, 0, full, 0, 0], [-full, 0, 0, -full, -full, 0]], atol=1e-6)
 
 
-def test_a_missing_arkit_control_is_zero_and_an_own_one_is_left_out(tmp_path: Path) -> None:
-    performance = perform(names=("hairSway", "JawOpen"), frames=1)
-    write_live_link_csv(performance, tmp_path / "a.csv")
-    (row,) = table(tmp_path / "a.csv")
-    assert float(row["JawOpen"]) == pytest.approx(performance.weights[0, 1], abs=1e-6)
-    assert row["MouthClose"] == "0.000000" and "hairSway" not in row
-
-
-def test_a_rig_without_arkit_controls_keeps_its_own_names(tmp_path: Path) -> None:
-    performance = perform(names=("Smile, wide", "翻译", "smile"))
-    write_live_link_csv(performance, tmp_path / "own.csv")
-    with (tmp_path / "own.csv").open(newline="", encoding="utf-8") as file:
-        header, first, *_ = csv.reader(file)
-    assert header == [
-        "Timecode", "BlendShapeCount", "Smile, wide", "翻译", "smile", "HeadYaw", "HeadPitch", "HeadRoll"
-    ]  # fmt: skip
-    assert first[:2] == ["00:00:00:00.000", "6"]
-    back = read_live_link_csv(tmp_path / "own.csv")
-    assert back.names == performance.names
-    np.testing.assert_allclose(back.weights, performance.weights, atol=1e-6)
-    np.testing.assert_allclose(back.head, performance.head, atol=1e-4)
-
-
 @pytest.mark.parametrize("rate", [Fraction(10), Fraction(24), Fraction(30), Fraction(60)])
 def test_round_trip_finds_the_rate(tmp_path: Path, rate: Fraction) -> None:
     performance = perform(rate=rate)
     write_live_link_csv(performance, tmp_path / "a.csv")
     back = read_live_link_csv(tmp_path / "a.csv")
-    assert (back.avatar, back.names, back.rate) == ("a", ARKIT, rate)
+    assert back.rate == rate
     assert back.weights.dtype == back.head.dtype == back.confidence.dtype == np.float32
     np.testing.assert_allclose(back.times, performance.times, atol=1e-9)
     np.testing.assert_allclose(back.weights, performance.weights, atol=1e-6)
@@ -152,14 +128,16 @@ def test_round_trip_at_a_given_rate_is_exact(tmp_path: Path) -> None:
 
 def test_reading_ignores_case_and_order_of_columns(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(
-        "\ufeffheadyaw,JAWOPEN,blendshapecount,eyeblinkleft,TimeCode,LeftEyeYaw\r\n"
-        "0.1,0.5,61,1.2,23:59:59:59.500,0.3\r\n"
-        "0.2,0.25,61,0,00:00:00:00.500,0.3\r\n",
+        "\ufeffheadyaw,JAWOPEN,blendshapecount,eyeblinkleft,TimeCode,LeftEyeYaw,hairSway\r\n"
+        "0.1,0.5,61,1.2,23:59:59:59.500,0.3,1\r\n"
+        "0.2,0.25,61,0,00:00:00:00.500,0.3,1\r\n",
         encoding="utf-8",
     )
     back = read_live_link_csv(tmp_path / "a.csv")
-    assert back.names == ("eyeBlinkLeft", "jawOpen") and back.rate == 60
-    np.testing.assert_allclose(back.weights, [[1, 0.5], [0, 0.25]])
+    assert back.rate == 60
+    known = [ARKIT.index("eyeBlinkLeft"), ARKIT.index("jawOpen")]
+    np.testing.assert_allclose(back.weights[:, known], [[1, 0.5], [0, 0.25]])
+    assert not np.delete(back.weights, known, axis=1).any()
     np.testing.assert_allclose(back.times, [0, 1 / 60], atol=1e-9)
     np.testing.assert_allclose(back.head, np.degrees([[0.1, 0, 0], [0.2, 0, 0]]), rtol=1e-6)
 
@@ -187,9 +165,3 @@ def test_a_broken_file_is_refused_with_the_reason(tmp_path: Path, text: str, rea
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="choose a file that exists"):
         read_live_link_csv(tmp_path / "none.csv")
-
-
-def test_a_control_named_like_a_fixed_column_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="control headYaw of anna"):
-        write_live_link_csv(perform(names=("headYaw",)), tmp_path / "a.csv")
-    assert list(tmp_path.iterdir()) == []

@@ -10,12 +10,12 @@ import pytest
 
 from freeavatar.errors import InputError
 from freeavatar.export import read_rig_json, write_rig_json
-from freeavatar.rig import Performance
+from freeavatar.rig import Controls
 
 
-def perform(*, frames: int = 5) -> Performance:
+def perform(*, frames: int = 5) -> Controls:
     random = np.random.default_rng(0)
-    return Performance(
+    return Controls(
         avatar="anna",
         names=("jawOpen", "翻译"),
         weights=random.random((frames, 2), np.float32),

@@ -53,27 +53,55 @@ def test_no_calibration_changes_nothing():
     np.testing.assert_array_equal(motion.calibrate(values, neutral), values)
 
 
+def smooth(values, times=TIMES, amount=1.0, cuts=()):
+    begins = np.isin(np.arange(len(times)), cuts)
+    return motion.smooth(values, times, begins, amount)
+
+
 def test_smoothing_has_no_lag_and_calms_noise():
     rng = np.random.default_rng(0)
-    ramp = np.linspace(0, 1, 100, dtype=np.float32)[:, None]
-    middle = slice(20, 80)
-    np.testing.assert_allclose(motion.smooth(ramp, TIMES, 1.0)[middle], ramp[middle], atol=1e-5)
     noise = rng.normal(0, 1, (100, 1)).astype(np.float32)
-    assert motion.smooth(noise, TIMES, 0.5).std() < 0.7 * noise.std()
-    np.testing.assert_array_equal(motion.smooth(noise, TIMES, 0.0), noise)
+    assert smooth(noise, amount=0.5).std() < 0.7 * noise.std()
+    np.testing.assert_array_equal(smooth(noise, amount=0.0), noise)
+
+
+@pytest.mark.parametrize("cuts", [(), (40,), (40, 41, 99)])
+def test_a_ramp_stays_what_it_is_up_to_both_ends_and_at_cuts(cuts):
+    ramp = np.linspace(0, 1, 100, dtype=np.float32)[:, None]
+    shots = ramp + np.cumsum(np.isin(np.arange(100), cuts))[:, None].astype(np.float32)
+    np.testing.assert_allclose(smooth(shots, cuts=cuts), shots, atol=1e-5)
+
+
+def test_nothing_is_carried_across_a_cut():
+    step = (np.arange(100) >= 50).astype(np.float32)[:, None]
+    np.testing.assert_array_equal(smooth(step, cuts=(50,)), step)
+    assert 0.2 < smooth(step)[49, 0] < 0.8
 
 
 def test_smoothing_goes_by_time_not_by_frames():
-    """A step lies where its time is, however unevenly the frames fall."""
+    """A ramp is a ramp and a step lies where its time is, however unevenly the frames fall."""
     times = np.sort(np.random.default_rng(1).uniform(0, 4, 400))
+    ramp = times[:, None].astype(np.float32)
+    np.testing.assert_allclose(smooth(ramp, times), ramp, atol=1e-4)
     step = (times > 2).astype(np.float32)[:, None]
-    smoothed = motion.smooth(step, times, 1.0)[:, 0]
+    smoothed = smooth(step, times)[:, 0]
     assert abs(times[np.argmin(np.abs(smoothed - 0.5))] - 2) < 0.03
+
+
+def test_a_frame_depends_on_the_time_around_it_alone_whatever_the_rate():
+    """Frames at 10 a second, then at 60: the median step says nothing of either."""
+    times = np.concatenate([np.arange(30) / 10, 3 + np.arange(120) / 60])
+    values = np.random.default_rng(0).random((len(times), 1)).astype(np.float32)
+    whole = smooth(values, times)
+    for index in (0, 15, 29, 30, 60, 149):
+        near = np.abs(times - times[index]) <= motion.REACH
+        part = smooth(values[near], times[near])
+        np.testing.assert_allclose(part[near[:index].sum()], whole[index], atol=1e-6)
 
 
 def test_smoothing_out_of_range_is_refused():
     with pytest.raises(InputError, match="between 0 and 1"):
-        motion.smooth(np.zeros((4, 1)), TIMES[:4], 1.5)
+        smooth(np.zeros((4, 1)), TIMES[:4], 1.5)
 
 
 def test_a_single_picture_is_not_calibrated_against_itself():

@@ -1,17 +1,19 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from freeavatar.errors import InputError
 from freeavatar.performance.profile import load_profile, make_profile, save_profile
+from freeavatar.rig import ARKIT
 
 
 @pytest.fixture
 def profile():
-    return make_profile(
-        "Ada", "0123456789ab", ("jawOpen", "cheekPuff"), np.array([0.25, 0.125]), np.array([1.0, -2, 3])
-    )
+    neutral = np.zeros(52)
+    neutral[ARKIT.index("jawOpen")], neutral[ARKIT.index("cheekPuff")] = 0.25, 0.125
+    return make_profile("Ada", "0123456789ab", neutral, np.array([1.0, -2, 3]))
 
 
 def test_a_profile_comes_back_as_it_was_saved(profile, tmp_path):
@@ -20,8 +22,10 @@ def test_a_profile_comes_back_as_it_was_saved(profile, tmp_path):
     assert path.stat().st_size < 5000 and json.loads(path.read_text())["name"] == "Ada"
 
 
-def test_it_gives_the_neutral_of_the_controls_asked_for(profile):
-    np.testing.assert_allclose(profile.neutral_for(("cheekPuff", "browInnerUp", "jawOpen")), [0.125, 0, 0.25])
+def test_it_gives_the_neutral_also_of_blendshapes_it_does_not_know(profile):
+    few = replace(profile, names=("cheekPuff", "jawOpen"), neutral=(0.125, 0.25))
+    np.testing.assert_array_equal(few.weights_of_neutral(), profile.weights_of_neutral())
+    assert few.weights_of_neutral()[ARKIT.index("jawOpen")] == 0.25
 
 
 def test_other_weights_are_refused(profile):

@@ -1,14 +1,21 @@
 """Live: frame by frame, without looking ahead."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from freeavatar.avatars import load_avatar
 from freeavatar.errors import FaceError, InputError
+from freeavatar.models import Identity
+from freeavatar.performance.filters import OneEuro
+from freeavatar.performance.regions import Regions
 from freeavatar.pipeline import shared_bundle
-from freeavatar.pipeline.live import Live, LiveOptions, OneEuro
+from freeavatar.pipeline.live import Live, LiveSettings
+from freeavatar.rig import ARKIT
 
-PLAIN = LiveOptions(smoothing=0)
+PLAIN = LiveSettings(smoothing=0)
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +29,7 @@ def live(ines):
 
 
 def smile(frame) -> float:
-    names = frame.performance.names
-    return float(frame.performance.weights[0, [names.index("mouthSmileLeft"), names.index("mouthSmileRight")]].mean())
+    return float(frame.curves[[ARKIT.index("mouthSmileLeft"), ARKIT.index("mouthSmileRight")]].mean())
 
 
 def test_the_avatar_follows_the_actor(live, actor_frames):
@@ -40,7 +46,7 @@ def test_calibration_makes_the_present_face_neutral(live, actor_frames):
     smiling = smile(live.step(actor_frames[9], 0.0, PLAIN))
     live.calibrate()
     again = live.step(actor_frames[9], 0.1, PLAIN)
-    assert smile(again) < 0.2 * smiling and np.abs(again.performance.head).max() < 1
+    assert smile(again) < 0.2 * smiling and np.abs(again.head).max() < 1
 
 
 def test_a_face_that_was_lost_is_no_neutral(live, actor_frames):
@@ -51,7 +57,7 @@ def test_a_face_that_was_lost_is_no_neutral(live, actor_frames):
 
 
 def test_an_avatar_is_looked_at_once_and_not_for_every_frame(live, actor_frames, monkeypatch):
-    monkeypatch.setattr("freeavatar.pipeline.animation.identity_of", None)
+    monkeypatch.setattr("freeavatar.pipeline.live.identity_of", None)
     assert live.step(actor_frames[9], 0.0, PLAIN).confidence > 0
 
 
@@ -70,14 +76,38 @@ def test_a_lost_face_holds_then_eases_to_neutral(live, actor_frames):
 
 
 def test_gain_and_head_act_at_once(live, actor_frames):
-    frame = live.step(actor_frames[9], 0.0, LiveOptions(smoothing=0, gain=0, has_head_pose=False))
-    assert not frame.performance.weights.any() and not frame.performance.head.any()
+    frame = live.step(actor_frames[9], 0.0, LiveSettings(smoothing=0, gain=0, has_head_pose=False))
+    assert not frame.curves.any() and not frame.head.any()
+
+
+def test_regions_act_as_they_do_on_files(live, actor_frames):
+    whole = live.step(actor_frames[9], 0.0, PLAIN)
+    frame = live.step(actor_frames[9], 0.1, replace(PLAIN, regions=Regions(mouth=0, jaw=0, head=0)))
+    assert smile(whole) > 0.2 and smile(frame) == 0 and not frame.head.any()
+    assert frame.curves[ARKIT.index("cheekSquintLeft")] > 0
+
+
+def test_what_was_learned_of_an_avatar_drives_it_live_too(actor_frames):
+    bundle, moss = shared_bundle(), load_avatar("moss")
+    halved = Identity(moss.target_names, torch.from_numpy(moss.drive / 2)).requires_grad_(False)
+    live = Live(replace(bundle, identities={"moss": halved}), moss, size=64)
+    frame = live.step(actor_frames[9], 0.0, PLAIN)
+    assert frame.controls.max() > 0.1
+    np.testing.assert_allclose(frame.controls, moss.control_weights(frame.curves[None])[0] / 2, atol=1e-6)
+
+
+def test_nothing_is_carried_across_a_cut(live, actor_frames):
+    other = np.ascontiguousarray(np.rot90(actor_frames[0], 0)[:, ::-1])[60:420, 80:560]
+    calm = replace(PLAIN, smoothing=1)
+    smiling = smile(live.step(actor_frames[9], 0.0, calm))
+    cut = [live.step(other, 0.04, calm), Live(shared_bundle(), load_avatar("ines"), size=64).step(other, 0.0, calm)]
+    assert smiling > 0.2 and smile(cut[0]) == pytest.approx(smile(cut[1]), abs=0.05)
 
 
 def test_settings_out_of_range_are_refused():
     for wrong in ({"smoothing": 1.5}, {"gain": -1}):
         with pytest.raises(InputError, match="expected a number"):
-            LiveOptions(**wrong)
+            LiveSettings(**wrong)
 
 
 def test_the_filter_is_calm_at_rest_and_quick_in_motion():

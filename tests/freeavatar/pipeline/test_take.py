@@ -2,12 +2,17 @@ import json
 import shutil
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
+import torch
 
+from freeavatar.avatars import avatar_path, load_avatar
 from freeavatar.errors import InputError, VideoError, WeightsError
-from freeavatar.models import load_bundle
-from freeavatar.performance.editing import around, edit
+from freeavatar.files import write_png
+from freeavatar.models import Identity, load_bundle
+from freeavatar.models.identity import save_identity
+from freeavatar.performance.editing import Neutral, around, edit
 from freeavatar.pipeline import (
     AnimateOptions,
     Player,
@@ -20,11 +25,14 @@ from freeavatar.pipeline import (
     most_moving,
     save_profile,
 )
+from freeavatar.pipeline.acting import identity_of, identity_path
 from freeavatar.pipeline.take import save_take
 from freeavatar.rig import ARKIT
 from freeavatar.video import VideoReader
+from tests.files import write_clip
 
 SMALL = AnimateOptions(height=96)
+INES = load_avatar("ines")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +50,7 @@ def no_tracking(monkeypatch):
     def refuse(*_):
         raise AssertionError("the clip was tracked again")
 
-    monkeypatch.setattr(animation, "tracked_frames", refuse)
+    monkeypatch.setattr(animation, "follow", refuse)
 
 
 def weights_of(report):
@@ -53,10 +61,10 @@ def test_a_take_comes_back_as_it_was_saved(run):
     take = load_take(run[1].take)
     assert run[1].take.name == "clip.take.npz" and run[1].take in run[1].paths
     again = load_take(save_take(replace(take, path=run[0] / "again.take.npz")))
-    assert again.info == take.info and list(again.performances) == ["ines"]
-    for name in ("times", "features", "poses", "points", "confidence", "embeddings"):
+    assert again.info == take.info and [acted.avatar for acted in again.acted.values()] == ["ines"]
+    for name in ("times", "features", "poses", "points", "confidence", "embeddings", "cuts"):
         np.testing.assert_array_equal(getattr(again.track, name), getattr(take.track, name))
-    np.testing.assert_array_equal(again.performances["ines"].weights, take.performances["ines"].weights)
+    np.testing.assert_array_equal(again.raw(INES.content).weights, take.raw(INES.content).weights)
 
 
 def test_other_settings_need_no_tracking_and_give_what_a_new_run_gives(run, tmp_path, no_tracking):
@@ -77,7 +85,8 @@ def test_a_take_of_another_track_is_not_reused(run, change, no_tracking):
 
 def test_an_avatar_that_was_not_in_the_run_is_decoded_from_the_take(run, tmp_path, no_tracking):
     animate(run[1].take, ["kofi"], out=tmp_path, options=SMALL)
-    assert set(load_take(tmp_path / "clip.take.npz").performances) == {"ines", "kofi"}
+    names = {acted.avatar for acted in load_take(tmp_path / "clip.take.npz").acted.values()}
+    assert names == {"ines", "kofi"}
 
 
 def test_other_weights_decode_nothing_new(run, tmp_path):
@@ -125,21 +134,21 @@ def test_a_posed_frame_is_that_of_the_video(run):
 
 
 def test_a_frame_edited_alone_is_that_of_the_whole(run):
-    raw = load_take(run[1].take).performances["ines"]
+    raw = load_take(run[1].take).raw(INES.content)
     count = 200
     rng = np.random.default_rng(0)
     long = replace(
-        raw, weights=rng.random((count, len(raw.names)), np.float32), times=np.arange(count) / 25,
-        head=rng.normal(0, 9, (count, 3)).astype(np.float32),
+        raw, weights=rng.random((count, 52), np.float32), times=np.arange(count) / 25,
+        head=rng.normal(0, 9, (count, 3)).astype(np.float32), cuts=np.arange(count) % 90 == 80,
         confidence=(np.arange(count) % 70 < 30).astype(np.float32),
     )  # fmt: skip
-    options = AnimateOptions(smoothing=1, calibration="none")
-    whole = edit(long, options)
-    for index in (0, 31, 69, 75, 130, 199):
+    options, neutral = AnimateOptions(smoothing=1, calibration="none"), Neutral(np.zeros(52), np.zeros(3))
+    whole = edit(long, options, neutral)
+    for index in (0, 31, 69, 75, 80, 130, 170, 199):
         part, k = around(long, index)
         assert len(part.times) < 60
-        np.testing.assert_allclose(edit(part, options).weights[k], whole.weights[index], atol=1e-6)
-        np.testing.assert_allclose(edit(part, options).head[k], whole.head[index], atol=1e-5)
+        np.testing.assert_allclose(edit(part, options, neutral).weights[k], whole.weights[index], atol=1e-6)
+        np.testing.assert_allclose(edit(part, options, neutral).head[k], whole.head[index], atol=1e-5)
 
 
 def test_a_profile_saved_from_a_take_is_the_neutral_of_the_next(run, tmp_path):
@@ -195,3 +204,79 @@ def test_the_controls_that_moved_most_come_first(run):
     assert {"mouthSmileLeft", "mouthSmileRight"} <= set(names)
     still = replace(performance, weights=np.zeros_like(performance.weights))
     assert most_moving(still) == []
+
+
+def settings_in(report, name):
+    return json.loads(report.files[name]["json"].read_text())["settings"]
+
+
+@pytest.fixture
+def hero(tmp_path):
+    """A copy of an avatar that ships, by a name of its own."""
+    return shutil.copy(avatar_path("pip"), tmp_path / "hero.glb")
+
+
+def test_another_file_of_the_same_name_plays_its_own_curves(run, hero, tmp_path):
+    first = animate(run[1].take, [hero], out=tmp_path / "first", options=SMALL)
+    player = Player(load_take(first.take))
+    before = player.pose(hero, 9 / 25, SMALL, size=96)
+    shutil.copy(avatar_path("moss"), hero)
+    second = animate(first.take, [hero], out=tmp_path / "second", options=SMALL)
+    names = [json.loads(report.files["hero"]["json"].read_text())["names"] for report in (first, second)]
+    assert names == [list(load_avatar(name).target_names) for name in ("pip", "moss")]
+    assert len(load_take(second.take).acted) == 3, "ines, and both that went by the name"
+    assert np.abs(player.pose(hero, 9 / 25, SMALL, size=96).astype(int) - before).mean() > 5
+
+
+def test_what_was_learned_since_is_played(run, hero, tmp_path):
+    first = animate(run[1].take, [hero], out=tmp_path / "first", options=SMALL)
+    player = Player(load_take(first.take))
+    before = player.pose(hero, 9 / 25, SMALL, size=96)
+    avatar = load_avatar(hero)
+    learned = Identity(avatar.target_names, torch.from_numpy(avatar.drive / 4))
+    save_identity(identity_path(avatar), learned, load_bundle().id, avatar.content)
+    second = animate(first.take, [hero], out=tmp_path / "second", options=SMALL)
+    strengths = [np.array(json.loads(r.files["hero"]["json"].read_text())["weights"]).max() for r in (first, second)]
+    assert strengths[1] < 0.6 * strengths[0]
+    assert np.abs(player.pose(hero, 9 / 25, SMALL, size=96).astype(int) - before).mean() > 0.5
+
+
+def test_a_file_by_the_name_of_an_avatar_that_ships_is_not_taken_for_it(run, tmp_path):
+    fake = load_avatar(shutil.copy(avatar_path("kofi"), tmp_path / "ines.glb"))
+    bundle = load_bundle()
+    assert identity_of(INES, bundle) is bundle.identities["ines"]
+    assert identity_of(fake, bundle) is not bundle.identities["ines"]
+
+
+def test_results_name_the_weights_that_made_them(run, tmp_path):
+    take = load_take(run[1].take)
+    shutil.copy(run[0] / "clip.mp4", tmp_path)
+    old = save_take(replace(take, info=replace(take.info, weights="0" * 12), path=tmp_path / "old.take.npz"))
+    report = animate(old, ["ines"], out=tmp_path / "out", options=SMALL)
+    assert settings_in(report, "ines")["bundle"] == "0" * 12 and load_take(report.take).info.weights == "0" * 12
+    assert settings_in(run[1], "ines")["bundle"] == load_bundle().id
+
+
+def test_images_of_a_folder_that_changed_are_tracked_again(actor_frames, tmp_path, monkeypatch):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for k in range(3):
+        write_png(actor_frames[0], folder / f"{k}.png")
+    animate(folder, ["ines"], out=tmp_path / "out", options=SMALL)
+    before = folder.stat().st_mtime_ns
+    with (folder / "1.png").open("wb") as file:  # in place: the folder's own time does not change
+        file.write(cv2.imencode(".png", actor_frames[9][..., ::-1])[1].tobytes())
+    assert folder.stat().st_mtime_ns == before
+    report = animate(folder, ["ines"], out=tmp_path / "out", options=replace(SMALL, smoothing=0.01))
+    smile = load_take(report.take).raw(INES.content).weights[:, ARKIT.index("mouthSmileLeft")]
+    assert smile[1] > smile[0] + 0.2 and smile[1] > smile[2] + 0.2
+
+
+def test_curves_are_not_smoothed_across_a_cut(actor_frames, tmp_path):
+    other = np.ascontiguousarray(actor_frames[9][:, ::-1])[60:420, 80:560]
+    shots = [actor_frames[0]] * 8 + [cv2.resize(other, (640, 480))] * 8
+    clip = write_clip(tmp_path / "cut.mp4", shots)
+    report = animate(clip, ["ines"], out=tmp_path, options=replace(SMALL, smoothing=1, calibration="none"))
+    assert np.flatnonzero(load_take(report.take).track.cuts).tolist() == [8]
+    smile = weights_of(report)[:, ARKIT.index("mouthSmileLeft")]
+    assert smile[8] - smile[7] > 0.8 * (smile[12] - smile[2]) > 0.2

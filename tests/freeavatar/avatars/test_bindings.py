@@ -3,6 +3,7 @@
 import json
 import struct
 import tracemalloc
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -11,16 +12,17 @@ from pygltflib import GLTF2
 from freeavatar.avatars import load_avatar
 from freeavatar.errors import AvatarError
 from freeavatar.export import write_animated_glb
-from freeavatar.rig import ARKIT, Performance
+from freeavatar.rig import ARKIT, Controls
 from tests.heads import HeadFile
 
 
 def play(avatar, weights, out):
     """Write ``(T, K)`` weights as an animated GLB; returns each mesh node's weights, ``(T, targets)``."""
     count = len(weights)
-    performance = Performance(
-        avatar.name, avatar.target_names, np.asarray(weights, np.float32), np.arange(count) / 25, 25,
-        np.zeros((count, 3), np.float32), np.ones(count, np.float32),
+    performance = Controls(
+        avatar=avatar.name, names=avatar.target_names, weights=np.asarray(weights, np.float32),
+        times=np.arange(count) / 25, rate=Fraction(25), head=np.zeros((count, 3), np.float32),
+        confidence=np.ones(count, np.float32),
     )  # fmt: skip
     write_animated_glb(avatar.path, performance, out, animate_head=False)
     gltf = GLTF2.load(str(out))
@@ -65,7 +67,7 @@ def test_declared_drivers_make_a_rig_of_its_own_follow(tmp_path):
     avatar = load_avatar(file.save(tmp_path / "a.glb"))
     smile = np.array([[float("Smile" in name) for name in ARKIT]])
     assert avatar.target_names == ("grin",) and avatar.unused_targets == ("drop",)
-    np.testing.assert_allclose(avatar.retarget(smile), [[1.0]])
+    np.testing.assert_allclose(avatar.control_weights(smile), [[1.0]])
 
 
 def vrm(tmp_path):

@@ -19,7 +19,7 @@ Binds = Mapping[tuple[int, int], float]
 
 
 @dataclass(frozen=True)
-class Controls:
+class Bindings:
     """What can be set in a file, and what it moves."""
 
     binds: Mapping[str, Binds]
@@ -66,7 +66,7 @@ class Controls:
         return {mesh for name in names for mesh, _ in self.binds.get(name, {})}
 
 
-def read_controls(gltf: GLTF2) -> Controls:
+def read_bindings(gltf: GLTF2) -> Bindings:
     """Find a file's controls and what drives them.
 
     Raises:
@@ -88,7 +88,7 @@ def read_controls(gltf: GLTF2) -> Controls:
     correctives = tuple(corrective for corrective in found if corrective.controls <= set(driven))
     used = taken | {bind for name in (*driven, *(c.name for c in correctives)) for bind in targets.get(name, {})}
     unused = [name for name, binds in targets.items() if not used & binds.keys()]
-    return Controls(
+    return Bindings(
         binds={**targets, **expressions},
         driven=tuple(driven),
         correctives=correctives,
@@ -97,7 +97,7 @@ def read_controls(gltf: GLTF2) -> Controls:
     )
 
 
-def check_driven(gltf: GLTF2, controls: Controls) -> None:
+def check_driven(gltf: GLTF2, controls: Bindings) -> None:
     """Refuse a file that nothing drives.
 
     Raises:
