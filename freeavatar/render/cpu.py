@@ -9,101 +9,13 @@ Triangles with a vertex at or behind the camera (w <= 0), or millions of pixels 
 are dropped, not clipped.
 """
 
-from typing import Any
-
 import numpy as np
 from numba import njit, prange
 
-SUBPIXELS = 256
-"""Vertices are snapped to this fraction of a pixel, so that coverage is exact integer arithmetic."""
-
-BANDS = 16
-"""Bands of rows that threads fill side by side."""
-
-NEAREST = 1e-9
-"""Smallest w of a vertex that is drawn."""
-
-FARTHEST = 2.0**29
-"""Largest snapped coordinate: products of two differences stay well inside 64 bits."""
-
-_FAST: Any = dict(cache=True, nogil=True, error_model="numpy")
+from freeavatar.render.kernels import FAST, NEAREST, SUBPIXELS
 
 
-@njit(**_FAST)
-def _is_top_left(dx, dy):
-    return (dy == 0 and dx > 0) or dy < 0
-
-
-@njit(**_FAST)
-def _snap(pos, height, width, xy, depth):
-    half = 0.5 * SUBPIXELS
-    for i in range(pos.shape[0]):
-        w = pos[i, 3]
-        x = (pos[i, 0] / w + 1.0) * width * half
-        y = (pos[i, 1] / w + 1.0) * height * half
-        if not (w > NEAREST and abs(x) < FARTHEST and abs(y) < FARTHEST):
-            depth[i] = np.inf
-            continue
-        xy[i, 0], xy[i, 1] = np.int64(np.floor(x + 0.5)), np.int64(np.floor(y + 0.5))
-        depth[i] = pos[i, 2] / w
-
-
-@njit(**_FAST)
-def _precedes(tri, t, other):
-    """Whether triangle ``t`` shows before one at the same depth: by its vertices, whatever the order of triangles."""
-    a, b, c, d, e, f = tri[t, 0], tri[t, 1], tri[t, 2], tri[other, 0], tri[other, 1], tri[other, 2]
-    low, high, other_low, other_high = min(a, b, c), max(a, b, c), min(d, e, f), max(d, e, f)
-    if low != other_low:
-        return low < other_low
-    middle, other_middle = a + b + c - low - high, d + e + f - other_low - other_high
-    if middle != other_middle:
-        return middle < other_middle
-    if high != other_high:
-        return high < other_high
-    return a < d or (a == d and b < e)
-
-
-@njit(**_FAST)
-def _fill_triangle(xy, depth, t, tri, y0, y1, width, zbuffer, ids):
-    a, b, c = tri[t, 0], tri[t, 1], tri[t, 2]
-    za, zb, zc = depth[a], depth[b], depth[c]
-    if za == np.inf or zb == np.inf or zc == np.inf:
-        return
-    area = (xy[b, 0] - xy[a, 0]) * (xy[c, 1] - xy[a, 1]) - (xy[b, 1] - xy[a, 1]) * (xy[c, 0] - xy[a, 0])
-    if area == 0:
-        return
-    if area < 0:
-        b, c, zb, zc, area = c, b, zc, zb, -area
-    ax, ay, bx, by, cx, cy = xy[a, 0], xy[a, 1], xy[b, 0], xy[b, 1], xy[c, 0], xy[c, 1]
-    centre = SUBPIXELS // 2
-    low_y = max(y0, (min(ay, by, cy) - centre + SUBPIXELS - 1) // SUBPIXELS)
-    high_y = min(y1 - 1, (max(ay, by, cy) - centre) // SUBPIXELS)
-    low_x = max(0, (min(ax, bx, cx) - centre + SUBPIXELS - 1) // SUBPIXELS)
-    high_x = min(width - 1, (max(ax, bx, cx) - centre) // SUBPIXELS)
-    if low_y > high_y or low_x > high_x:
-        return
-    bias_a = 0 if _is_top_left(cx - bx, cy - by) else -1
-    bias_b = 0 if _is_top_left(ax - cx, ay - cy) else -1
-    bias_c = 0 if _is_top_left(bx - ax, by - ay) else -1
-    for y in range(low_y, high_y + 1):
-        py = y * SUBPIXELS + centre
-        px = low_x * SUBPIXELS + centre
-        ea = (cx - bx) * (py - by) - (cy - by) * (px - bx)
-        eb = (ax - cx) * (py - cy) - (ay - cy) * (px - cx)
-        ec = (bx - ax) * (py - ay) - (by - ay) * (px - ax)
-        for x in range(low_x, high_x + 1):
-            if ea + bias_a >= 0 and eb + bias_b >= 0 and ec + bias_c >= 0:
-                z = (za * ea + zb * eb + zc * ec) / area
-                near = zbuffer[y, x]
-                if -1.0 <= z <= 1.0 and (z < near or (z == near and _precedes(tri, t, ids[y, x]))):
-                    zbuffer[y, x] = z
-                    ids[y, x] = t
-            ea -= (cy - by) * SUBPIXELS
-            eb -= (ay - cy) * SUBPIXELS
-            ec -= (by - ay) * SUBPIXELS
-
-
-@njit(**_FAST)
+@njit(**FAST)
 def barycentrics(pos, a, b, c, fx, fy):
     """Unnormalised perspective-correct barycentrics of NDC point ``(fx, fy)``."""
     ax, ay = pos[a, 0] - fx * pos[a, 3], pos[a, 1] - fy * pos[a, 3]
@@ -112,37 +24,37 @@ def barycentrics(pos, a, b, c, fx, fy):
     return bx * cy - by * cx, cx * ay - cy * ax, ax * by - ay * bx
 
 
-@njit(parallel=True, **_FAST)
-def rasterize(pos, tri, height, width, rast):
-    """Fill ``rast`` ``(H, W, 4)`` float32 from ``pos`` ``(V, 4)`` and ``tri`` ``(T, 3)``."""
-    xy = np.empty((pos.shape[0], 2), np.int64)
-    depth = np.empty(pos.shape[0], np.float64)
-    _snap(pos, height, width, xy, depth)
-    zbuffer = np.full((height, width), np.inf)
-    ids = np.full((height, width), -1, np.int32)
-    bands = min(height, BANDS)
-    for band in prange(bands):
-        y0, y1 = band * height // bands, (band + 1) * height // bands
-        for t in range(tri.shape[0]):
-            _fill_triangle(xy, depth, t, tri, y0, y1, width, zbuffer, ids)
-        for y in range(y0, y1):
-            for x in range(width):
-                t = ids[y, x]
-                if t < 0:
-                    rast[y, x, 0] = rast[y, x, 1] = rast[y, x, 2] = rast[y, x, 3] = 0
-                    continue
-                fx, fy = (2 * x + 1) / width - 1.0, (2 * y + 1) / height - 1.0
-                wa, wb, wc = barycentrics(pos, tri[t, 0], tri[t, 1], tri[t, 2], fx, fy)
-                total = wa + wb + wc
-                scale = 1.0 / total if total != 0 else 0.0
-                u, v = min(max(wa * scale, 0.0), 1.0), min(max(wb * scale, 0.0), 1.0)
-                scale = 1.0 / max(u + v, 1.0)
-                rast[y, x, 0], rast[y, x, 1] = u * scale, v * scale
-                rast[y, x, 2] = zbuffer[y, x]
-                rast[y, x, 3] = t + 1
+@njit(parallel=True, **FAST)
+def weigh_corners(pos, tri, ids, plane, width, rast):
+    """Fill ``rast`` ``(H, W, 4)`` from what each pixel shows.
+
+    Args:
+        pos: clip positions, ``(V, 4)``.
+        tri: ``(T, 3)`` int32.
+        ids: triangle of each pixel, ``(H, at least W)`` int32, -1 where none.
+        plane: depth of each triangle over pixels, ``(T, 3)`` float64.
+        width: of the picture, ``W``.
+        rast: written.
+    """
+    height = ids.shape[0]
+    for y in prange(height):
+        for x in range(width):
+            t = ids[y, x]
+            if t < 0:
+                rast[y, x, 0] = rast[y, x, 1] = rast[y, x, 2] = rast[y, x, 3] = 0
+                continue
+            fx, fy = (2 * x + 1) / width - 1.0, (2 * y + 1) / height - 1.0
+            wa, wb, wc = barycentrics(pos, tri[t, 0], tri[t, 1], tri[t, 2], fx, fy)
+            total = wa + wb + wc
+            scale = 1.0 / total if total != 0 else 0.0
+            u, v = min(max(wa * scale, 0.0), 1.0), min(max(wb * scale, 0.0), 1.0)
+            scale = 1.0 / max(u + v, 1.0)
+            rast[y, x, 0], rast[y, x, 1] = u * scale, v * scale
+            rast[y, x, 2] = plane[t, 0] * x + plane[t, 1] * y + plane[t, 2]
+            rast[y, x, 3] = t + 1
 
 
-@njit(**_FAST)
+@njit(**FAST)
 def rasterize_backward(pos, tri, rast, grad, grad_pos):
     """Add to ``grad_pos`` ``(V, 4)`` the gradient of the barycentrics, ``grad`` ``(H, W, 4)``.
 
@@ -177,7 +89,7 @@ def rasterize_backward(pos, tri, rast, grad, grad_pos):
                 grad_pos[vertex, 3] -= fx * gx + fy * gy
 
 
-@njit(parallel=True, **_FAST)
+@njit(parallel=True, **FAST)
 def interpolate(attr, rast, tri, out):
     """Fill ``out`` ``(H, W, C)`` with ``attr`` ``(V, C)`` at each covered pixel, 0 elsewhere."""
     for y in prange(rast.shape[0]):
@@ -192,7 +104,7 @@ def interpolate(attr, rast, tri, out):
                 out[y, x, k] = u * attr[a, k] + v * attr[b, k] + (1 - u - v) * attr[c, k]
 
 
-@njit(**_FAST)
+@njit(**FAST)
 def interpolate_backward(attr, rast, tri, grad, grad_attr, grad_rast):
     """Add to ``grad_attr`` ``(V, C)`` and fill ``grad_rast`` ``(H, W, 4)`` from ``grad`` ``(H, W, C)``."""
     for y in range(rast.shape[0]):
@@ -211,7 +123,7 @@ def interpolate_backward(attr, rast, tri, grad, grad_attr, grad_rast):
                 grad_rast[y, x, 1] += g * (attr[b, k] - attr[c, k])
 
 
-@njit(parallel=True, **_FAST)
+@njit(parallel=True, **FAST)
 def texture(tex, uv, out):
     """Bilinear lookup of ``tex`` ``(h, w, C)`` at ``uv`` ``(N, 2)``, wrapping, into ``out`` ``(N, C)``."""
     height, width = tex.shape[:2]
@@ -227,7 +139,7 @@ def texture(tex, uv, out):
             out[i, k] = top * (1 - fy) + bottom * fy
 
 
-@njit(**_FAST)
+@njit(**FAST)
 def texture_backward(tex, uv, grad, grad_tex, grad_uv):
     """Add to ``grad_tex`` and fill ``grad_uv`` from ``grad`` ``(N, C)``."""
     height, width = tex.shape[:2]
@@ -250,7 +162,7 @@ def texture_backward(tex, uv, grad, grad_tex, grad_uv):
             grad_uv[i, 1] += g * (bottom - top) * height
 
 
-@njit(**_FAST)
+@njit(**FAST)
 def _exit(pos, tri, t, vertical, forward, px, py, height, width):
     """Edge by which a walk from pixel centre ``(px, py)`` along one axis leaves triangle ``t``, and after how far.
 
@@ -275,7 +187,7 @@ def _exit(pos, tri, t, vertical, forward, px, py, height, width):
     return found, farthest
 
 
-@njit(**_FAST)
+@njit(**FAST)
 def _is_silhouette(pos, a, b, c, o, vertical, height, width):
     """Whether edge ``a``-``b`` of triangle ``a b c`` bounds the surface and is blended along this axis.
 
@@ -293,7 +205,7 @@ def _is_silhouette(pos, a, b, c, o, vertical, height, width):
     return side_c * side_o >= 0
 
 
-@njit(**_FAST)
+@njit(**FAST)
 def _crossing(pos, tri, opposite, t, vertical, forward, px, py, height, width):
     """Where a silhouette edge of triangle ``t`` crosses from pixel centre ``(px, py)`` to the next one.
 
@@ -311,7 +223,7 @@ def _crossing(pos, tri, opposite, t, vertical, forward, px, py, height, width):
     return edge, min(max(distance, 0.0), 1.0)
 
 
-@njit(**_FAST)
+@njit(**FAST)
 def _pair(pos, tri, opposite, rast, y, x, vertical):
     """Blend between pixel ``(y, x)`` and its right (or, if ``vertical``, next-row) neighbour.
 
@@ -329,13 +241,13 @@ def _pair(pos, tri, opposite, rast, y, x, vertical):
     return t, edge, from_first, distance - 0.5
 
 
-@njit(**_FAST)
+@njit(**FAST)
 def _blend(color, out, y, x, other_y, other_x, amount):
     for k in range(color.shape[2]):
         out[y, x, k] += amount * (color[other_y, other_x, k] - color[y, x, k])
 
 
-@njit(parallel=True, **_FAST)
+@njit(parallel=True, **FAST)
 def antialias(color, rast, pos, tri, opposite, out):
     """Fill ``out`` ``(H, W, C)`` with ``color``, blended across silhouette edges."""
     height, width = rast.shape[:2]
@@ -362,7 +274,7 @@ def antialias(color, rast, pos, tri, opposite, out):
                     _blend(color, out, y, x, other_y, other_x, -alpha)
 
 
-@njit(**_FAST)
+@njit(**FAST)
 def antialias_backward(color, rast, pos, tri, opposite, grad, grad_color, grad_pos):
     """Add to ``grad_color`` and ``grad_pos`` the gradient of :func:`antialias`, ``grad`` ``(H, W, C)``."""
     height, width = rast.shape[:2]
@@ -391,7 +303,7 @@ def antialias_backward(color, rast, pos, tri, opposite, grad, grad_color, grad_p
                 )  # fmt: skip
 
 
-@njit(**_FAST)
+@njit(**FAST)
 def _edge_gradient(pos, a, b, vertical, y, x, height, width, slope, grad_pos):
     """Add the gradient of the crossing distance of edge ``a``-``b`` times ``slope``."""
     along, across = (1, 0) if vertical else (0, 1)

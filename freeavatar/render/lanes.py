@@ -4,12 +4,11 @@ A queue is a flat float32 array: channel ``c`` of point ``i`` lies at ``c * LANE
 being a constant is what lets LLVM vectorise the loops. All arithmetic is float32.
 """
 
-from typing import Any
-
 import numpy as np
 from numba import njit
 
 from freeavatar.render import surfaces as s
+from freeavatar.render.kernels import LOOSE
 
 LANES = 128
 """Points of one material shaded at a time."""
@@ -41,16 +40,14 @@ _WHITE, _TINTED, _SECOND = (F(v) for v in s.HAIR_GAINS)
 _LEAST_ALONG, _LEAST_HALF, _DARK, _LIGHT = F(-0.98), F(0.1), F(0.3), F(0.7)
 _THREE, _FLAT = F(3), F(1e-6)
 
-_LANES: Any = dict(cache=True, nogil=True, error_model="numpy", fastmath=True)
 
-
-@njit(**_LANES)
+@njit(**LOOSE)
 def _smooth(x):
     x = min(max(x, _ZERO), _ONE)
     return x * x * (_THREE - _TWO * x)
 
 
-@njit(**_LANES)
+@njit(**LOOSE)
 def _prepare(q, count, sky, ground, rim, is_eye):
     """Unit vectors, the normal turned to the eye, and what depends on no light."""
     for i in range(count):
@@ -81,13 +78,13 @@ def _prepare(q, count, sky, ground, rim, is_eye):
         q[RADIANCE + 2 * N + i] = blue * _DIFFUSE * (ground[2] + up * (sky[2] - ground[2])) + edge * sky[2]
 
 
-@njit(**_LANES)
+@njit(**LOOSE)
 def _wrapped(cosine, wrap):
     reach = max((cosine + wrap) / (_ONE + wrap), _ZERO)
     return reach * (_REACH_A + _REACH_B * reach)
 
 
-@njit(**_LANES)
+@njit(**LOOSE)
 def _illuminate(q, count, light, is_key, m):
     """Add one light's diffuse and specular reflection."""
     lx, ly, lz, red, green, blue = light[0], light[1], light[2], light[3], light[4], light[5]
@@ -119,7 +116,7 @@ def _illuminate(q, count, light, is_key, m):
         )
 
 
-@njit(**_LANES)
+@njit(**LOOSE)
 def _add_sheen(q, count, light, is_key):
     """Add what strands mirror of one light."""
     lx, ly, lz, red, green, blue = light[0], light[1], light[2], light[3], light[4], light[5]
@@ -146,7 +143,7 @@ def _add_sheen(q, count, light, is_key):
         q[RADIANCE + 2 * N + i] += blue * (white + tinted * q[ALBEDO + 2 * N + i])
 
 
-@njit(**_LANES)
+@njit(**LOOSE)
 def _add_mirror(q, count, light, sky, ground):
     """Add what wet eyes mirror of the sky and the key light."""
     lx, ly, lz = light[0], light[1], light[2]
@@ -169,7 +166,7 @@ def _add_mirror(q, count, light, sky, ground):
         q[RADIANCE + 2 * N + i] += fresnel * (ground[2] + up * (sky[2] - ground[2])) + light[5] * box
 
 
-@njit(**_LANES)
+@njit(**LOOSE)
 def _index_tones(q, count):
     """Turn radiance into places in the tone table."""
     for c in range(3):
@@ -178,7 +175,7 @@ def _index_tones(q, count):
             q[RADIANCE + c * N + i] = min(at, F(TONE_ENTRIES - 1))
 
 
-@njit(**_LANES)
+@njit(**LOOSE)
 def shade_queue(q, count, m, lights, sky, ground):
     """Shade the first ``count`` points of queue ``q``; leaves places in the tone table in RADIANCE.
 

@@ -17,6 +17,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from freeavatar.render import cpu
+from freeavatar.render.raster import Raster
+from freeavatar.render.visibility import canonical_order
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +29,28 @@ _parallel = threading.Lock()
 
 
 class CpuContext:
-    """Stands where nvdiffrast's ``RasterizeCudaContext`` does."""
+    """Stands where nvdiffrast's ``RasterizeCudaContext`` does, and keeps what the next picture of a mesh needs."""
+
+    def __init__(self) -> None:
+        self._triangles: tuple[Tensor | None, int] = (None, 0)
+        self._order, self._sorted = np.zeros(0, np.int64), np.zeros((0, 3), np.int32)
+        self._raster: Raster | None = None
+
+    def rasterize(self, pos: np.ndarray, tri: Tensor, rast: np.ndarray) -> None:
+        """Fill ``rast`` ``(H, W, 4)`` from ``pos`` ``(V, 4)`` and ``tri`` ``(T, 3)``."""
+        height, width = rast.shape[:2]
+        if self._triangles[0] is not tri or self._triangles[1] != tri._version:
+            self._triangles, self._raster = (tri, tri._version), None
+            self._order = canonical_order(_array(tri))
+            self._sorted = np.ascontiguousarray(_array(tri)[self._order], np.int32)
+        if self._raster is None or self._raster.shape != (height, width) or len(self._raster.xy) != len(pos):
+            self._raster = Raster(len(pos), self._sorted, height, width)
+        self._raster.snap(pos)
+        self._raster.bin()
+        self._raster.fill()
+        cpu.weigh_corners(pos, self._sorted, self._raster.ids, self._raster.plane, width, rast)
+        shown = rast[..., 3]
+        shown[:] = np.concatenate([[0], self._order + 1])[shown.astype(np.int64)]
 
 
 def make_context(device: torch.device | str = "cpu") -> Any:
@@ -58,11 +81,11 @@ def _float_type(tensor: Tensor) -> torch.dtype:
 
 class _Rasterize(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, pos, tri, height, width):
+    def forward(ctx, context, pos, tri, height, width):
         rast = torch.empty(pos.shape[0], height, width, 4, dtype=_float_type(pos))
         for p, r in zip(_array(pos), rast.numpy(), strict=True):
             with _parallel:
-                cpu.rasterize(p, _array(tri), height, width, r)
+                context.rasterize(p, tri, r)
         ctx.save_for_backward(pos, tri, rast)
         return rast
 
@@ -73,7 +96,7 @@ class _Rasterize(torch.autograd.Function):
         grad_pos = torch.zeros_like(pos)
         for p, r, g, out in zip(_array(pos), _array(rast), _array(grad), grad_pos.numpy(), strict=True):
             cpu.rasterize_backward(p, _array(tri), r, g, out)
-        return grad_pos, None, None, None
+        return None, grad_pos, None, None, None
 
 
 class _Interpolate(torch.autograd.Function):
@@ -163,7 +186,7 @@ def rasterize(glctx: Any, pos: Tensor, tri: Tensor, resolution: tuple[int, int])
     """
     if not isinstance(glctx, CpuContext):
         return _nvdiffrast.rasterize(glctx, pos, tri, resolution)  # type: ignore[union-attr]
-    rast = _Rasterize.apply(pos, tri, *resolution)
+    rast = _Rasterize.apply(glctx, pos, tri, *resolution)
     return rast, rast.new_empty(*rast.shape[:3], 0)
 
 

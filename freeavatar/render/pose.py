@@ -1,25 +1,18 @@
 """Posing a mesh on the CPU: sparse morph targets, head joint, projection. Numba, one pass over the vertices."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit, prange
 
 from freeavatar.avatars.avatar import Avatar
-from freeavatar.render.cpu import _FAST, FARTHEST, NEAREST, SUBPIXELS
-
-ROW = 16
-"""Floats a vertex: position, unit normal, tangent, uv, colour (3 3 3 2 3), two unused; one cache line."""
+from freeavatar.render.kernels import FARTHEST, FAST, NEAREST, OUTSIDE, SUBPIXELS
 
 BLOCK = 512
 """Vertices that one thread poses at a time."""
 
-OUTSIDE = -(2**31)
-"""Snapped x of a vertex that cannot be drawn."""
 
-
-@dataclass(frozen=True)
-class SparseTargets:
+class SparseTargets(NamedTuple):
     """What each morph target moves, and nothing else; rows of a target are in the order of vertices."""
 
     vertex: np.ndarray
@@ -45,20 +38,20 @@ def sparse_targets(avatar: Avatar) -> SparseTargets:
     return SparseTargets(np.concatenate(vertices), np.concatenate(changes), np.stack(starts).astype(np.int64))
 
 
-@njit(parallel=True, **_FAST)
+@njit(parallel=True, **FAST)
 def pose(rest, targets, weights, head_weight, pivot, turn, posed):
     """Fill ``posed`` ``(V, ROW)`` with vertices that follow targets and head.
 
     Args:
         rest: the same at rest, float32.
-        targets: vertex, change and starts of :class:`SparseTargets`.
+        targets: a :class:`SparseTargets`.
         weights: of all targets, ``(K,)`` float32.
         head_weight: ``(V,)``.
         pivot: ``(3,)``.
         turn: rotation of the head, ``(3, 3)`` float32.
         posed: written.
     """
-    vertex, change, starts = targets
+    vertex, change, starts = targets.vertex, targets.change, targets.starts
     count = rest.shape[0]
     for block in prange(starts.shape[1] - 1):
         low, high = block * BLOCK, min(block * BLOCK + BLOCK, count)
@@ -78,7 +71,7 @@ def pose(rest, targets, weights, head_weight, pivot, turn, posed):
                 posed[i, k] *= scale
 
 
-@njit(**_FAST)
+@njit(**FAST)
 def _turn(posed, i, weight, pivot, turn):
     if weight == 0:
         return
@@ -91,7 +84,7 @@ def _turn(posed, i, weight, pivot, turn):
         posed[i, 3 * part + 2] += weight * (turn[2, 0] * dx + turn[2, 1] * dy + turn[2, 2] * dz + oz - z)
 
 
-@njit(parallel=True, **_FAST)
+@njit(parallel=True, **FAST)
 def project(posed, matrix, clip):
     """Fill ``clip`` ``(V, 4)`` with ``posed`` ``(V, ROW)`` as seen through ``matrix`` ``(4, 4)``, all float32."""
     for i in prange(posed.shape[0]):
@@ -100,7 +93,7 @@ def project(posed, matrix, clip):
             clip[i, k] = matrix[k, 0] * x + matrix[k, 1] * y + matrix[k, 2] * z + matrix[k, 3]
 
 
-@njit(parallel=True, **_FAST)
+@njit(parallel=True, **FAST)
 def snap(clip, height, width, xy, depth):
     """Put clip positions ``(V, 4)`` on the raster.
 

@@ -1,6 +1,7 @@
 """Avatar and rig weights in, picture out."""
 
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -29,23 +30,10 @@ class Renderer:
         self._context = ops.make_context(device)
         self.device = ops.render_device(self._context, device)
         self._fused: FusedRenderer | None = None
-        put = lambda array: torch.from_numpy(np.ascontiguousarray(array)).to(self.device)  # noqa: E731
-        self._positions, self._normals, self._tangents = (
-            put(array) for array in (avatar.positions, avatar.normals, avatar.tangents)
-        )
-        self._target_positions = put(avatar.target_positions.reshape(len(avatar.target_positions), -1))
-        self._target_normals = put(avatar.target_normals.reshape(len(avatar.target_normals), -1))
-        self._triangles = put(avatar.triangles)
-        self._topology = ops.antialias_construct_topology_hash(self._triangles)
-        self._head_weight, self._pivot = put(avatar.head_weight)[:, None], put(avatar.head_pivot)
-        color = np.array([m.base_color for m in avatar.materials], np.float32)[avatar.material] * avatar.colors
-        self._static = put(np.concatenate([avatar.uv, color], axis=1))
-        self._materials = put(material_table(avatar.materials))
-        self._triangle_material = put(avatar.material[avatar.triangles[:, 0]].astype(np.int64))
-        images = {id(m.texture): m.texture for m in avatar.materials if m.texture is not None}
-        self._textures = [to_linear(put(image).float() / 255) for image in images.values()]
-        order = {key: index for index, key in enumerate(images)}
-        self._texture_of_material = put(np.array([order.get(id(m.texture), -1) for m in avatar.materials]))
+
+    @cached_property
+    def _mesh(self) -> "_Tensors":
+        return _Tensors(self.avatar, self.device)
 
     def default_camera(self) -> Camera:
         """Head with its hair and the neck, in a square picture."""
@@ -70,17 +58,17 @@ class Renderer:
         by_name = dict(zip(self.avatar.target_names, weights.unbind(1), strict=True))
         products = [corrective.weight(by_name)[:, None] for corrective in self.avatar.correctives]
         weights = torch.cat([weights, *products], dim=1)
-        positions = self._positions + (weights @ self._target_positions).view(count, -1, 3)
-        normals = self._normals + (weights @ self._target_normals).view(count, -1, 3)
+        positions = self._mesh.positions + (weights @ self._mesh.target_positions).view(count, -1, 3)
+        normals = self._mesh.normals + (weights @ self._mesh.target_normals).view(count, -1, 3)
         if head is not None:
             turn = torch.from_numpy(head_matrix(head)).to(self.device)
-            turned = (positions - self._pivot) @ turn.mT + self._pivot
-            positions = positions + self._head_weight * (turned - positions)
+            turned = (positions - self._mesh.pivot) @ turn.mT + self._mesh.pivot
+            positions = positions + self._mesh.head_weight * (turned - positions)
             normals = self._follow(normals, turn)
         return positions, normalize(normals, dim=-1)
 
     def _follow(self, directions: Tensor, turn: Tensor) -> Tensor:
-        return directions + self._head_weight * (directions @ turn.mT - directions)
+        return directions + self._mesh.head_weight * (directions @ turn.mT - directions)
 
     def picture(
         self,
@@ -164,12 +152,12 @@ class Renderer:
         if view is not None:
             clip_matrix = torch.from_numpy(view.astype(np.float32)).to(self.device) @ clip_matrix
         clip = torch.cat([positions, torch.ones_like(positions[..., :1])], dim=-1) @ clip_matrix.mT
-        rast, _ = ops.rasterize(self._context, clip.contiguous(), self._triangles, (height, width))
-        tangents = self._tangents.expand_as(positions)
+        rast, _ = ops.rasterize(self._context, clip.contiguous(), self._mesh.triangles, (height, width))
+        tangents = self._mesh.tangents.expand_as(positions)
         if head is not None:
             tangents = self._follow(tangents, torch.from_numpy(head_matrix(head)).to(self.device))
         image = self._shade(rast, torch.cat([positions, normals, tangents], dim=-1), camera, look)
-        image = ops.antialias(image.contiguous(), rast, clip, self._triangles, self._topology)
+        image = ops.antialias(image.contiguous(), rast, clip, self._mesh.triangles, self._mesh.topology)
         image = image.clamp(0, 1).permute(0, 3, 1, 2)
         image = avg_pool2d(image, look.supersample) if look.supersample > 1 else image
         if look.background is not None:
@@ -179,18 +167,18 @@ class Renderer:
 
     def _shade(self, rast: Tensor, posed: Tensor, camera: Camera, look: Look) -> Tensor:
         """Pictures ``(N, H, W, 3 or 4)`` of ``posed`` vertices: positions, normals, tangents ``(N, V, 9)``."""
-        attributes = torch.cat([posed, self._static.expand(len(posed), -1, -1)], dim=-1)
-        pixels, _ = ops.interpolate(attributes.contiguous(), rast, self._triangles)
+        attributes = torch.cat([posed, self._mesh.static.expand(len(posed), -1, -1)], dim=-1)
+        pixels, _ = ops.interpolate(attributes.contiguous(), rast, self._mesh.triangles)
         covered = rast[..., 3] > 0
         position, normal, tangent, uv, color = pixels[covered].split([3, 3, 3, 2, 3], dim=1)
-        material = self._triangle_material[rast[..., 3][covered].long() - 1]
+        material = self._mesh.triangle_material[rast[..., 3][covered].long() - 1]
         to_eye = normalize(torch.from_numpy(camera.eye).to(position) - position, dim=1)
         points = Points(
             albedo=color * self._base_color(uv, material),
             normal=face_eye(normal, to_eye),
             to_eye=to_eye,
             tangent=normalize(tangent, dim=1),
-            material=self._materials[material],
+            material=self._mesh.materials[material],
             key=self._key_light(posed[..., :3], position, covered, look.lighting),
         )
         image = self._backdrop(rast, look)
@@ -205,15 +193,15 @@ class Renderer:
             return torch.ones_like(points[:, :1])
         matrix = torch.from_numpy(light_matrix(self.avatar.positions, lighting.lights[0].direction)).to(points)
         seen = torch.nn.functional.pad(positions.detach() @ matrix[:3, :3].mT + matrix[:3, 3], (0, 1), value=1.0)
-        moments = shadow_moments(self._context, seen, self._triangles)
+        moments = shadow_moments(self._context, seen, self._mesh.triangles)
         local = points.detach() @ matrix[:3, :3].mT + matrix[:3, 3]
         counts = covered.flatten(1).sum(1).tolist()
         return torch.cat([key_light(m, p, lighting.shadow) for m, p in zip(moments, local.split(counts), strict=True)])
 
     def _base_color(self, uv: Tensor, material: Tensor) -> Tensor:
         color = torch.ones(len(uv), 3, device=self.device)
-        which = self._texture_of_material[material]
-        for index, texture in enumerate(self._textures):
+        which = self._mesh.texture_of_material[material]
+        for index, texture in enumerate(self._mesh.textures):
             chosen = which == index
             color[chosen] = ops.texture(texture[None], uv[chosen][None, None].contiguous())[0, 0]
         return color
@@ -224,3 +212,24 @@ class Renderer:
         top, bottom = rast.new_tensor(look.background)
         ramp = torch.linspace(0, 1, rast.shape[1], device=rast.device, dtype=rast.dtype)[:, None, None]
         return (top + ramp * (bottom - top)).expand(*rast.shape[:3], 3).clone()
+
+
+class _Tensors:
+    """The avatar as the differentiable path takes it, dense and on its device."""
+
+    def __init__(self, avatar: Avatar, device: torch.device) -> None:
+        put = lambda array: torch.from_numpy(np.ascontiguousarray(array)).to(device)  # noqa: E731
+        self.positions, self.normals, self.tangents = map(put, (avatar.positions, avatar.normals, avatar.tangents))
+        self.target_positions = put(avatar.target_positions.reshape(len(avatar.target_positions), -1))
+        self.target_normals = put(avatar.target_normals.reshape(len(avatar.target_normals), -1))
+        self.triangles = put(avatar.triangles)
+        self.topology = ops.antialias_construct_topology_hash(self.triangles)
+        self.head_weight, self.pivot = put(avatar.head_weight)[:, None], put(avatar.head_pivot)
+        color = np.array([m.base_color for m in avatar.materials], np.float32)[avatar.material] * avatar.colors
+        self.static = put(np.concatenate([avatar.uv, color], axis=1))
+        self.materials = put(material_table(avatar.materials))
+        self.triangle_material = put(avatar.material[avatar.triangles[:, 0]].astype(np.int64))
+        images = {id(m.texture): m.texture for m in avatar.materials if m.texture is not None}
+        self.textures = [to_linear(put(image).float() / 255) for image in images.values()]
+        order = {key: index for index, key in enumerate(images)}
+        self.texture_of_material = put(np.array([order.get(id(m.texture), -1) for m in avatar.materials]))

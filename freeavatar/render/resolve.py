@@ -2,12 +2,13 @@
 for every surface where they do not, so edges are antialiased at little more than the price of one sample.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit, prange
 
-from freeavatar.render.cpu import _FAST
+from freeavatar.render.kernels import FAST, LOOSE, ROW
 from freeavatar.render.lanes import (
-    _LANES,
     ALBEDO,
     KEY,
     LANES,
@@ -18,19 +19,95 @@ from freeavatar.render.lanes import (
     N,
     shade_queue,
 )
-from freeavatar.render.pose import ROW
 from freeavatar.render.shadow import BIAS, BLEEDING, LEAST_VARIANCE
 
 ROWS = 8
 """Rows of pixels that a thread shades at a time."""
 
 F = np.float32
+
+
+class Mesh(NamedTuple):
+    """What is drawn, in flat arrays."""
+
+    triangles: np.ndarray
+    """``(3 T,)`` int32."""
+    posed: np.ndarray
+    """Vertices, ``(V ROW,)`` float32."""
+    clip: np.ndarray
+    """Clip positions, ``(4 V,)`` float32."""
+
+
+class Materials(NamedTuple):
+    """What the mesh is made of."""
+
+    of_triangle: np.ndarray
+    """``(T,)`` int32."""
+    table: np.ndarray
+    """Of :func:`freeavatar.render.surfaces.material_table`, ``(M, 11)``."""
+    texture: np.ndarray
+    """Index of each material's texture, -1 for none, ``(M,)`` int64."""
+    reach: np.ndarray
+    """What widens what passes as one surface, ``(M,)``."""
+    texels: np.ndarray
+    """Of all textures, flat, uint8."""
+    places: np.ndarray
+    """Where each texture begins, its height and its width, ``(X, 3)`` int64."""
+    linear: np.ndarray
+    """Linear light of every byte, ``(256,)`` float32."""
+
+
+class Lights(NamedTuple):
+    """What shines."""
+
+    directed: np.ndarray
+    """Directions and colours, ``(L, 6)`` float32; the first is the key light."""
+    sky: np.ndarray
+    """``(3,)``."""
+    ground: np.ndarray
+    """``(3,)``."""
+    to_key: np.ndarray
+    """Matrix of the key light, ``(4, 4)``."""
+
+
+class Scene(NamedTuple):
+    """Those lights, flat as numba wants it, the shadow of the key light, and the eye."""
+
+    directed: np.ndarray
+    sky: np.ndarray
+    ground: np.ndarray
+    to_key: np.ndarray
+    moments: np.ndarray
+    """Of the key light's map, ``(S, S, 2)``."""
+    shadow: np.float32
+    """How strong it is, in [0, 1]."""
+    eye: np.ndarray
+    """``(3,)``."""
+
+
+class Queues(NamedTuple):
+    """Points that wait to be shaded, of one worker, or with an axis before of all."""
+
+    points: np.ndarray
+    """``(M LANES ROW,)`` float32."""
+    channels: np.ndarray
+    """``(M, CHANNELS LANES)`` float32."""
+    pixels: np.ndarray
+    """Where they go, ``(M, LANES)`` int64."""
+    weights: np.ndarray
+    """Their share of the pixel, ``(M, LANES)`` float32."""
+    counts: np.ndarray
+    """How many wait, ``(M,)`` int64."""
+    totals: np.ndarray
+    """sRGB times 255 and coverage of a band's pixels, ``(ROWS W, 4)`` float32."""
+
+
 _ONE, _ZERO = F(1), F(0)
 _BIAS, _LEAST_VARIANCE = F(BIAS), F(LEAST_VARIANCE)
 _BLEEDING, _UNBLEED = F(BLEEDING), F(1 / (1 - BLEEDING))
 
 
-@njit(**_FAST)
+@njit(**FAST)
 def _key_light(x, y, z, matrix, moments, strength):
     """How much of the key light arrives at a point of the world; as :func:`shadow.key_light`."""
     size = moments.shape[0]
@@ -55,7 +132,7 @@ def _key_light(x, y, z, matrix, moments, strength):
     return _ONE - strength * (_ONE - min(max(lit, _ZERO), _ONE))
 
 
-@njit(**_LANES)
+@njit(**LOOSE)
 def _tint(q, count, texels, place, linear):
     """Multiply the albedo of points by a texture, bilinear, wrapping."""
     start, height, width = place[0], place[1], place[2]
@@ -77,7 +154,7 @@ def _tint(q, count, texels, place, linear):
             q[ALBEDO + k * N + i] *= top * (_ONE - fy) + bottom * fy
 
 
-@njit(**_LANES)
+@njit(**LOOSE)
 def _gather(points, at, t, x, y, tri, posed, clip):
     """Write vertices interpolated over triangle ``t`` at NDC ``(x, y)`` as point ``at``, ``ROW`` floats.
 
@@ -103,7 +180,7 @@ def _gather(points, at, t, x, y, tri, posed, clip):
         points[place + e] = u * posed[a + e] + v * posed[b + e] + w * posed[c + e]
 
 
-@njit(**_LANES)
+@njit(**LOOSE)
 def _turn_over(points, count, eye, q):
     """Points, one after the other, to the channels of a queue."""
     for k in range(ROW - 2):
@@ -114,35 +191,31 @@ def _turn_over(points, count, eye, q):
             q[VIEW + k * N + i] = eye[k] - q[VIEW + k * N + i]
 
 
-@njit(**_LANES)
-def _flush(store, m, kinds, textures, scene, light, tones, total):
-    """Shade the points waiting in queue ``m`` and add them to ``total``, ``(pixels, 4)``: sRGB times 255, coverage."""
-    points, q = store[0][m * LANES * ROW : (m + 1) * LANES * ROW], store[1][m]
-    pixels, weights = store[2][m], store[3][m]
-    count, texture = store[4][m], kinds[2][m]
-    matrix, moments, strength, eye = scene
-    lights, sky, ground = light
-    texels, places, linear = textures
+@njit(**LOOSE)
+def _flush(queues, m, materials, scene, tones):
+    """Shade the points waiting in queue ``m`` and add them to the totals."""
+    points, q = queues.points[m * LANES * ROW : (m + 1) * LANES * ROW], queues.channels[m]
+    count, texture = queues.counts[m], materials.texture[m]
     for i in range(count):
         key = _ONE
-        if strength > 0:
+        if scene.shadow > 0:
             x, y, z = points[ROW * i], points[ROW * i + 1], points[ROW * i + 2]
-            key = _key_light(x, y, z, matrix, moments, strength)
+            key = _key_light(x, y, z, scene.to_key, scene.moments, scene.shadow)
         q[KEY + i] = key
-    _turn_over(points, count, eye, q)
+    _turn_over(points, count, scene.eye, q)
     if texture >= 0:
-        _tint(q, count, texels, places[texture], linear)
-    shade_queue(q, count, kinds[1][m], lights, sky, ground)
+        _tint(q, count, materials.texels, materials.places[texture], materials.linear)
+    shade_queue(q, count, materials.table[m], scene.directed, scene.sky, scene.ground)
     for i in range(count):
-        pixel, weight = pixels[i], weights[i]
+        pixel, weight = queues.pixels[m, i], queues.weights[m, i]
         for k in range(3):
             place = min(max(np.int64(q[RADIANCE + k * N + i]), 0), TONE_ENTRIES - 1)
-            total[pixel, k] += weight * tones[place]
-        total[pixel, 3] += weight
-    store[4][m] = 0
+            queues.totals[pixel, k] += weight * tones[place]
+        queues.totals[pixel, 3] += weight
+    queues.counts[m] = 0
 
 
-@njit(inline="always", **_FAST)
+@njit(inline="always", **FAST)
 def _is_one_surface(plane, material, reach, first, other, x, y, step):
     """Whether two triangles meet smoothly at sample ``(x, y)``: one material, depth and slope.
 
@@ -158,7 +231,7 @@ def _is_one_surface(plane, material, reach, first, other, x, y, step):
     return abs(dz) < 0.75 * step and abs(dx) < step and abs(dy) < step
 
 
-@njit(**_FAST)
+@njit(**FAST)
 def _finish(total, y, row, width, backdrop, out):
     """Write one row of pixels."""
     channels = out.shape[2]
@@ -176,7 +249,7 @@ def _finish(total, y, row, width, backdrop, out):
                 out[y, x, k] = np.uint8(min(color + F(0.5), F(255)))
 
 
-@njit(inline="always", **_FAST)
+@njit(inline="always", **FAST)
 def _group(ids, y, x, s, done, plane, material, reach, step):
     """Samples of pixel ``(y, x)`` on one surface with its sample ``s``, but those ``done``.
 
@@ -196,26 +269,24 @@ def _group(ids, y, x, s, done, plane, material, reach, step):
     return done, members, sx, sy
 
 
-@njit(inline="always", **_FAST)
-def _enqueue(store, m, t, x, y, pixel, weight, mesh):
+@njit(inline="always", **FAST)
+def _enqueue(queues, m, t, x, y, pixel, weight, mesh):
     """Let triangle ``t`` at NDC ``(x, y)`` wait in queue ``m``; whether that is full now."""
-    points, _, pixels, weights, counts = store
-    tri, posed, clip = mesh
-    at = counts[m]
-    _gather(points, m * LANES + at, t, x, y, tri, posed, clip)
-    pixels[m, at], weights[m, at] = pixel, weight
-    counts[m] = at + 1
+    at = queues.counts[m]
+    _gather(queues.points, m * LANES + at, t, x, y, mesh.triangles, mesh.posed, mesh.clip)
+    queues.pixels[m, at], queues.weights[m, at] = pixel, weight
+    queues.counts[m] = at + 1
     return at + 1 == LANES
 
 
-@njit(**_FAST)
-def _resolve_band(top, store, total, ids, plane, step, mesh, kinds, textures, scene, light, tones, backdrop, out):
+@njit(**FAST)
+def _resolve_band(top, queues, ids, plane, step, mesh, materials, scene, tones, backdrop, out):
     """Shade ``ROWS`` rows of pixels from row ``top`` on."""
-    material, reach = kinds[0], kinds[3]
+    material, reach = materials.of_triangle, materials.reach
     height, width = out.shape[0], out.shape[1]
     across, down = F(1 / width), F(1 / height)
     bottom = min(top + ROWS, height)
-    total[: (bottom - top) * width] = 0
+    queues.totals[: (bottom - top) * width] = 0
     for y in range(top, bottom):
         for x in range(width):
             i0, i1 = ids[2 * y, 2 * x], ids[2 * y, 2 * x + 1]
@@ -234,57 +305,43 @@ def _resolve_band(top, store, total, ids, plane, step, mesh, kinds, textures, sc
                     done, members, sx, sy = _group(ids, y, x, s, done, plane, material, reach, step)
                 part = _ONE / F(members)
                 fx, fy = (F(sx) * part + F(0.5)) * across - _ONE, (F(sy) * part + F(0.5)) * down - _ONE
-                if _enqueue(store, material[t], t, fx, fy, pixel, F(0.25) * F(members), mesh):
-                    _flush(store, material[t], kinds, textures, scene, light, tones, total)
-    for m in range(len(kinds[2])):
-        _flush(store, m, kinds, textures, scene, light, tones, total)
+                if _enqueue(queues, material[t], t, fx, fy, pixel, F(0.25) * F(members), mesh):
+                    _flush(queues, material[t], materials, scene, tones)
+    for m in range(len(materials.texture)):
+        _flush(queues, m, materials, scene, tones)
     for y in range(top, bottom):
-        _finish(total, y, y - top, width, backdrop, out)
+        _finish(queues.totals, y, y - top, width, backdrop, out)
 
 
-@njit(parallel=True, **_FAST)
-def resolve(ids, plane, step, mesh, kinds, textures, scene, light, tones, backdrop, scratch, workers, out):
+@njit(parallel=True, **FAST)
+def resolve(ids, plane, step, mesh, materials, scene, tones, backdrop, queues, workers, out):
     """Shade what ``ids`` shows into ``out``.
 
     Args:
         ids: triangle of each sample, ``(2H, at least 2W)`` int32, -1 where none.
         plane: depth of each triangle over samples, ``(T, 3)`` float64.
         step: the depth that is as far as two samples are apart.
-        mesh: triangles ``(3 T,)``, posed vertices ``(V ROW,)`` and clip positions ``(4 V,)``, flat.
-        kinds: material of each triangle ``(T,)``, table ``(M, 11)``, texture and reach of each material ``(M,)``.
-        textures: texels, where each begins and its size, and the table from bytes to linear light.
-        scene: light matrix, its moments ``(S, S, 2)``, strength of the shadow, eye.
-        light: lights ``(L, 6)``, sky and ground ``(3,)``.
+        mesh: a :class:`Mesh`.
+        materials: its :class:`Materials`.
+        scene: a :class:`Scene`.
         tones: display values of radiance.
         backdrop: sRGB times 255 of each row, ``(H, 3)`` float32.
-        scratch: for each worker and material points, queue, pixels, weights, how many; for each worker totals.
+        queues: the :class:`Queues` of all workers.
         workers: how many share the rows.
         out: ``(H, W, 3 or 4)`` uint8, written.
     """
     height = out.shape[0]
     bands = (height + ROWS - 1) // ROWS
     for worker in prange(workers):
-        store = (scratch[0][worker], scratch[1][worker], scratch[2][worker], scratch[3][worker], scratch[4][worker])
+        own = Queues(
+            queues.points[worker], queues.channels[worker], queues.pixels[worker], queues.weights[worker],
+            queues.counts[worker], queues.totals[worker],
+        )  # fmt: skip
         for band in range(worker, bands, workers):
-            _resolve_band(
-                band * ROWS,
-                store,
-                scratch[5][worker],
-                ids,
-                plane,
-                step,
-                mesh,
-                kinds,
-                textures,
-                scene,
-                light,
-                tones,
-                backdrop,
-                out,
-            )
+            _resolve_band(band * ROWS, own, ids, plane, step, mesh, materials, scene, tones, backdrop, out)
 
 
-@njit(parallel=True, **_FAST)
+@njit(parallel=True, **FAST)
 def depth_moments(ids, depths, empty, kernel, rows, moments):
     """Blurred depth and squared depth of a map; as :func:`shadow.shadow_moments`.
 

@@ -1,14 +1,13 @@
 """Which triangle each sample of a picture shows: triangles sorted into bands of rows, filled side by side.
 
-Coverage is the exact integer arithmetic of ``cpu.py``. Of triangles at one depth the first shows;
+Coverage is exact integer arithmetic. Of triangles at one depth the first shows;
 :func:`canonical_order` puts them in an order that does not depend on the file's.
 """
 
 import numpy as np
 from numba import njit, prange
 
-from freeavatar.render.cpu import _FAST, SUBPIXELS, _is_top_left
-from freeavatar.render.pose import OUTSIDE
+from freeavatar.render.kernels import FAST, OUTSIDE, SUBPIXELS, is_top_left
 
 BAND = 16
 """Rows of samples in a band."""
@@ -29,7 +28,7 @@ def canonical_order(triangles: np.ndarray) -> np.ndarray:
     return np.lexsort([triangles[:, 1], triangles[:, 0], high, middle, low])
 
 
-@njit(**_FAST)
+@njit(**FAST)
 def spread(k, count, strides):
     """The k-th of ``count`` jobs in an order that gives each of a few threads jobs from all over the picture."""
     rows = (count + strides - 1) // strides
@@ -40,7 +39,7 @@ def spread(k, count, strides):
     return long + k // (rows - 1) + strides * (k % (rows - 1))
 
 
-@njit(**_FAST)
+@njit(**FAST)
 def _rows(xy, depth, tri, t, height, width):
     """First and last row of samples that triangle ``t`` may cover; first > last if none."""
     a, b, c = tri[t, 0], tri[t, 1], tri[t, 2]
@@ -59,7 +58,7 @@ def _rows(xy, depth, tri, t, height, width):
     return low, high
 
 
-@njit(**_FAST)
+@njit(**FAST)
 def _plane(xy, depth, tri, t, plane):
     """Depth over samples: ``plane[t, 0] * x + plane[t, 1] * y + plane[t, 2]``; False without area."""
     a, b, c = tri[t, 0], tri[t, 1], tri[t, 2]
@@ -76,7 +75,7 @@ def _plane(xy, depth, tri, t, plane):
     return True
 
 
-@njit(parallel=True, **_FAST)
+@njit(parallel=True, **FAST)
 def count_triangles(xy, depth, tri, height, width, plane, rows, counts):
     """Fill ``plane`` ``(T, 3)`` float64, ``rows`` ``(T, 2)`` int32 and ``counts`` ``(CHUNKS, bands)`` int64."""
     total = tri.shape[0]
@@ -92,7 +91,7 @@ def count_triangles(xy, depth, tri, height, width, plane, rows, counts):
                     counts[chunk, band] += 1
 
 
-@njit(**_FAST)
+@njit(**FAST)
 def place_bands(counts, starts):
     """Turn ``counts`` into where each chunk writes; fill ``starts`` ``(bands + 1,)``; return how many in all."""
     place = 0
@@ -106,7 +105,7 @@ def place_bands(counts, starts):
     return place
 
 
-@njit(parallel=True, **_FAST)
+@njit(parallel=True, **FAST)
 def sort_triangles(rows, counts, order):
     """Fill ``order`` with the triangles of each band."""
     total = rows.shape[0]
@@ -118,7 +117,7 @@ def sort_triangles(rows, counts, order):
                     counts[chunk, band] += 1
 
 
-@njit(**_FAST)
+@njit(**FAST)
 def _fill_lanes(ea, eb, ec, da, db, dc, z, slope, t, at, depths, ids):
     """Draw into ``RUN`` samples of a row; written without branches, for the compiler to do them at once."""
     for k in range(RUN):
@@ -130,7 +129,7 @@ def _fill_lanes(ea, eb, ec, da, db, dc, z, slope, t, at, depths, ids):
         ids[place] = t if shows else seen
 
 
-@njit(inline="always", **_FAST)
+@njit(inline="always", **FAST)
 def _fill(xy, tri, t, plane, y0, y1, width, stride, depths, ids):
     """Draw triangle ``t`` into rows ``y0..y1`` of the picture."""
     a, b, c = tri[t, 0], tri[t, 1], tri[t, 2]
@@ -144,9 +143,9 @@ def _fill(xy, tri, t, plane, y0, y1, width, stride, depths, ids):
     high_x = min(width - 1, (max(ax, bx, cx) - centre) // SUBPIXELS)
     da, db, dc = (by - cy) * SUBPIXELS, (cy - ay) * SUBPIXELS, (ay - by) * SUBPIXELS
     py, px = y0 * SUBPIXELS + centre, low_x * SUBPIXELS + centre
-    ea = (cx - bx) * (py - by) - (cy - by) * (px - bx) - (0 if _is_top_left(cx - bx, cy - by) else 1)
-    eb = (ax - cx) * (py - cy) - (ay - cy) * (px - cx) - (0 if _is_top_left(ax - cx, ay - cy) else 1)
-    ec = (bx - ax) * (py - ay) - (by - ay) * (px - ax) - (0 if _is_top_left(bx - ax, by - ay) else 1)
+    ea = (cx - bx) * (py - by) - (cy - by) * (px - bx) - (0 if is_top_left(cx - bx, cy - by) else 1)
+    eb = (ax - cx) * (py - cy) - (ay - cy) * (px - cx) - (0 if is_top_left(ax - cx, ay - cy) else 1)
+    ec = (bx - ax) * (py - ay) - (by - ay) * (px - ax) - (0 if is_top_left(bx - ax, by - ay) else 1)
     zx, zy, z0 = plane[t, 0], plane[t, 1], plane[t, 2]
     slope = np.float32(zx)
     for y in range(y0, y1 + 1):
@@ -165,7 +164,7 @@ def _fill(xy, tri, t, plane, y0, y1, width, stride, depths, ids):
         ec += (bx - ax) * SUBPIXELS
 
 
-@njit(parallel=True, **_FAST)
+@njit(parallel=True, **FAST)
 def fill_bands(xy, tri, plane, rows, starts, order, width, depths, ids):
     """Fill ``ids`` ``(H, stride)`` int32 (-1 where empty) and ``depths`` ``(H, stride)`` float32, ``width`` of each."""
     height, stride = ids.shape

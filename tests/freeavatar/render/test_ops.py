@@ -227,7 +227,7 @@ def test_kernels_never_run_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None
         time.sleep(0.01)
         running.pop()
 
-    for name in ("rasterize", "interpolate", "texture", "antialias"):
+    for name in ("weigh_corners", "interpolate", "texture", "antialias"):
         monkeypatch.setattr(cpu, name, slow)
     pos, tri = mesh(0)
 

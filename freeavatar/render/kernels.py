@@ -1,0 +1,31 @@
+"""What the CPU's kernels share: how numba compiles them, and the raster they work on."""
+
+from typing import Any
+
+from numba import njit
+
+FAST: Any = dict(cache=True, nogil=True, error_model="numpy")
+"""Options of every kernel."""
+LOOSE: Any = dict(**FAST, fastmath=True)
+"""Of kernels whose sums may be taken in any order, for the compiler to fill its lanes."""
+
+SUBPIXELS = 256
+"""Vertices are snapped to this fraction of a pixel, so that coverage is exact integer arithmetic."""
+
+NEAREST = 1e-9
+"""Smallest w of a vertex that is drawn."""
+
+FARTHEST = 2.0**29
+"""Largest snapped coordinate: products of two differences stay well inside 64 bits."""
+
+OUTSIDE = -(2**31)
+"""Snapped x of a vertex that cannot be drawn."""
+
+ROW = 16
+"""Floats a vertex: position, unit normal, tangent, uv, colour (3 3 3 2 3), two unused; one cache line."""
+
+
+@njit(**FAST)
+def is_top_left(dx, dy):
+    """Whether a pixel centre on this edge belongs to its triangle."""
+    return (dy == 0 and dx > 0) or dy < 0
