@@ -21,6 +21,7 @@ from freeavatar.runs import runs_folder
 from webapp.admin import tab as admin
 from webapp.animate import tab as animate
 from webapp.common.doors import PASSWORD, is_allowed
+from webapp.common.scripts import scripts
 from webapp.common.theme import CSS, THEME
 from webapp.common.words import I18N, word
 from webapp.explore import tab as explore
@@ -46,8 +47,7 @@ def build(tabs: Sequence[str] = TABS, *, labels: Path | None = None) -> gr.Block
         "train": (word("tab.train"), lambda: train.build(labels)),
         "admin": (word("tab.admin"), lambda: admin.build(labels, opened=demo.load if len(tabs) == 1 else tab.select)),
     }
-    if {"animate", "explore"} & set(tabs):
-        gr.set_static_paths([plotly_script()])
+    gr.set_static_paths([*scripts(), *([plotly_script()] if {"animate", "explore"} & set(tabs) else [])])
     with gr.Blocks(title="FreeAvatar", delete_cache=(3600, 86400)) as demo:
         if len(tabs) == 1:
             makers[tabs[0]][1]()

@@ -231,10 +231,10 @@ def test_a_lost_connection_loses_no_answer(server, phone, labels):
     practise(phone)
     phone.context.set_offline(True)
     phone.keyboard.press("1")
-    phone.wait_for_selector(".lab-trouble:has-text('kept here')")
+    phone.wait_for_selector(".fa-trouble:has-text('kept here')")
     phone.context.set_offline(False)
     phone.wait_for_selector(".lab-progress :text('1 of 6')")
-    phone.wait_for_function("!document.querySelector('.lab-trouble')", timeout=20_000)
+    phone.wait_for_function("!document.querySelector('.fa-trouble')", timeout=20_000)
     assert labels.value("select count(*) from answers where annotator_id = 'link:offline'") == 1
 
 

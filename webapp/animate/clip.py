@@ -70,8 +70,8 @@ def build_clip() -> ClipInputs:
     )  # fmt: skip
     seen = gr.HTML("", elem_id="preview")
     drawer = gr.HTML(
-        html_template='<div class="fa-drawer"></div>', js_on_load=script(_HERE / "drawer.js", words="drawer."),
-        visible=False, elem_id="drawer",
+        html_template='<div class="fa-drawer"></div>', visible=False, elem_id="drawer",
+        js_on_load=script(_HERE / "drawer.js", words="drawer.", events=["draw"]),
     )  # fmt: skip
     with gr.Accordion(word("clip.part"), open=False, elem_id="part"):
         start = gr.Slider(0, MAX_SECONDS, 0, step=0.01, label=word("clip.start"), elem_id="start")

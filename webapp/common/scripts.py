@@ -1,29 +1,46 @@
-"""Scripts of the page's own components, with what they need to know before them."""
+"""Scripts of the page's own components: modules that are served as they are, and what they need to know."""
 
+import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from webapp.common.words import DEFAULT, words_under
 
+ROOT = Path(__file__).parents[1]
+_LOAD = """
+const root = location.pathname.replace(/\\/$/, "");
+const page = { element, props, server, trigger, watch, upload, ...known };
+import(`${root}/gradio_api/file=%s?%s`).then((module) => module.start(page));
+"""
 
-def script(path: Path, *, words: str = "", **constants: object) -> str:
-    """A script for ``js_on_load``.
 
-    What it needs stands in front of it and not in the component's props: those are lost if the component is updated
-    before it is shown for the first time.
+def scripts() -> list[Path]:
+    """Every module that a page may load, for ``gr.set_static_paths``."""
+    return sorted(ROOT.rglob("*.js"))
+
+
+def script(path: Path, *, words: str = "", events: Sequence[str] = (), **constants: object) -> str:
+    """A ``js_on_load`` that loads a module and calls its ``start``.
+
+    That gets what Gradio gives (``element``, ``props``, ``server``, ``trigger``, ``watch``, ``upload``) and what is
+    named here, which does not go by the component's props: those are lost if the component is updated before it is
+    shown for the first time.
 
     Args:
-        path: the script.
-        words: it finds the words whose keys begin with this in ``words``, in the visitor's ``language``.
-        constants: more that it finds under these names, as JSON can hold it.
+        path: the module.
+        words: it gets the words whose keys begin with this as ``words``, in the visitor's ``language``.
+        events: it triggers these; Gradio wants to find their names here.
+        constants: more that it gets under these names, as JSON can hold it.
     """
-    lines = [f"const {name} = {json.dumps(value)};" for name, value in constants.items()]
+    lines = [f"const known = {json.dumps(constants, ensure_ascii=False)};  // triggers {json.dumps(list(events))}"]
     if words:
-        lines.append(f"const languages = {json.dumps(words_under(words), ensure_ascii=False)};")
-        lines.append(
-            "const language = (navigator.languages || [navigator.language])"
+        lines += [
+            f"const languages = {json.dumps(words_under(words), ensure_ascii=False)};",
+            "known.language = (navigator.languages || [navigator.language])"
             ".map((name) => name.toLowerCase().split('-')[0]).find((name) => languages[name])"
-            f" || {json.dumps(DEFAULT)};"
-        )
-        lines.append("const words = languages[language];")
-    return "\n".join([*lines, path.read_text(encoding="utf-8")])
+            f" || {json.dumps(DEFAULT)};",
+            "known.words = languages[known.language];",
+        ]
+    content = b"".join(module.read_bytes() for module in scripts())
+    return "\n".join(lines) + _LOAD % (path.resolve(), hashlib.sha256(content).hexdigest()[:12])

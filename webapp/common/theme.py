@@ -16,4 +16,6 @@ CSS = """
 .fa-track { margin-top: 8px; height: 8px; border-radius: 4px; overflow: hidden;
   background: var(--border-color-primary); }
 .fa-fill { height: 100%; background: var(--color-accent); }
+.fa-trouble { color: #b91c1c !important; }
+.dark .fa-trouble { color: #fca5a5 !important; }
 """

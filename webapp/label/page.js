@@ -1,391 +1,379 @@
-// The Label page: consent -> practice -> questions -> completion code. Runs as the body of Gradio's
-// js_on_load, with `element` and `server`.
+// The Label page: consent -> practice -> questions -> completion code.
 
-const root = element.querySelector(".lab");
-const MEMORY = "freeavatar.label";
-const CRITERION =
-  "Compare the <b>expressions</b> alone. Who it is, age, skin, light, and where the head points do not matter.";
-const state = { annotator: "", form: "", queue: [], current: null, since: 0, busy: Promise.resolve(), keys: {},
-  waiting: new Set(), known: new Set(), unanswered: new Set() };
+import { call as callServer, escape, say as sayOn, wait } from "../common/page.js";
 
-// ---- small tools
+export function start({ element, server }) {
+  const root = element.querySelector(".lab");
+  const MEMORY = "freeavatar.label";
+  const CRITERION =
+    "Compare the <b>expressions</b> alone. Who it is, age, skin, light, and where the head points do not matter.";
+  const state = { annotator: "", form: "", queue: [], current: null, since: 0, busy: Promise.resolve(), keys: {},
+    waiting: new Set(), known: new Set(), unanswered: new Set() };
 
-const escape = (text) => {
-  const node = document.createElement("span");
-  node.textContent = text;
-  return node.innerHTML;
-};
-const wait = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
+  // ---- small tools
 
-function remember(more) {
-  let kept = {};
-  try {
-    kept = JSON.parse(localStorage.getItem(MEMORY)) || {};
-    if (more) localStorage.setItem(MEMORY, JSON.stringify({ ...kept, ...more }));
-  } catch { /* private windows have no storage: the id in the address does */ }
-  return { ...kept, ...more };
-}
-
-// Calls the server until it answers; a lost connection costs time, never an answer.
-async function call(name, request) {
-  const message = { annotator: state.annotator, form: state.form, client: navigator.userAgent,
-    holding: [...state.unanswered], ...request }; // any other open question of ours is asked again
-  for (let pause = 1; ; pause = Math.min(2 * pause, 15)) {
+  function remember(more) {
+    let kept = {};
     try {
-      const reply = await server[name](message);
-      if (!reply.error) {
+      kept = JSON.parse(localStorage.getItem(MEMORY)) || {};
+      if (more) localStorage.setItem(MEMORY, JSON.stringify({ ...kept, ...more }));
+    } catch { /* private windows have no storage: the id in the address does */ }
+    return { ...kept, ...more };
+  }
+
+  // Calls the server until it answers; a lost connection costs time, never an answer.
+  async function call(name, request) {
+    const message = { annotator: state.annotator, form: state.form, client: navigator.userAgent,
+      holding: [...state.unanswered], ...request }; // any other open question of ours is asked again
+    for (let pause = 1; ; pause = Math.min(2 * pause, 15)) {
+      try {
+        const reply = await callServer(server, name, message);
         state.waiting.delete(message);
-        if (!state.waiting.size && root.querySelector(".lab-trouble")) say("");
+        if (!state.waiting.size && root.querySelector(".fa-trouble")) say("");
         return reply;
+      } catch (error) {
+        if (error.isReply && !error.message.includes("locked")) {
+          say(error.message, true);
+          throw error;
+        }
       }
-      if (!reply.error.includes("locked")) throw { final: reply.error };
-    } catch (error) {
-      if (error.final) {
-        say(error.final, true);
-        throw error;
-      }
+      state.waiting.add(message);
+      say("The connection is lost. Your answer is kept here; trying again ...", true);
+      await wait(pause);
     }
-    state.waiting.add(message);
-    say("The connection is lost. Your answer is kept here; trying again ...", true);
-    await wait(pause);
   }
-}
 
-function say(text, isTrouble) {
-  const line = root.querySelector(".lab-say");
-  if (!line || line.textContent === text) return;
-  line.textContent = text;
-  line.classList.toggle("lab-trouble", Boolean(isTrouble));
-}
+  const say = (text, isTrouble) => sayOn(root.querySelector(".lab-say"), text, isTrouble);
 
-function show(html, keys) {
-  const trouble = root.querySelector(".lab-trouble")?.textContent;
-  root.innerHTML = html + '<p class="lab-say" role="status" aria-live="polite"></p>';
-  if (trouble) say(trouble, true);
-  state.keys = keys || {};
-}
-
-function on(selector, act) {
-  root.querySelectorAll(selector).forEach((node, k) => node.addEventListener("click", () => act(k, node)));
-}
-
-function media(source, name) {
-  return source.startsWith("data:video")
-    ? `<video src="${source}" aria-label="${name}" autoplay loop muted playsinline></video>`
-    : `<img src="${source}" alt="${name}" draggable="false">`;
-}
-
-document.addEventListener("keydown", (event) => {
-  const isTyping = /^(input|textarea|select)$/i.test(event.target.tagName) || event.target.isContentEditable;
-  if (isTyping || event.ctrlKey || event.metaKey || event.altKey || event.repeat || !root.offsetParent) return;
-  // Enter presses a focused button; on a face it sends the grid.
-  if (event.key === "Enter" && event.target.closest?.("button:not([data-face])")) return;
-  const act = state.keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-  if (act) {
-    event.preventDefault();
-    act();
+  function show(html, keys) {
+    const trouble = root.querySelector(".fa-trouble")?.textContent;
+    root.innerHTML = html + '<p class="lab-say" role="status" aria-live="polite"></p>';
+    if (trouble) say(trouble, true);
+    state.keys = keys || {};
   }
-});
 
-// ---- who is it
-
-function fromLink() {
-  const link = new URLSearchParams(location.search);
-  state.form = link.get("form") || "";
-  if (link.get("PROLIFIC_PID")) return { source: "prolific", key: link.get("PROLIFIC_PID") };
-  const id = link.get("annotator");
-  if (id && id.startsWith("anonymous:")) return { source: "anonymous", key: id.slice(10) };
-  if (id) return { source: "link", key: id };
-  const kept = remember().annotator;
-  return kept ? { source: kept.split(":")[0], key: kept.slice(kept.indexOf(":") + 1) } : {};
-}
-
-async function start() {
-  const met = await call("hello", { annotator: "", ...fromLink() });
-  state.annotator = met.annotator;
-  remember({ annotator: met.annotator });
-  if (met.annotator.startsWith("anonymous:")) {
-    const link = new URL(location);
-    link.searchParams.set("annotator", met.annotator);
-    history.replaceState(history.state, "", link);
+  function on(selector, act) {
+    root.querySelectorAll(selector).forEach((node, k) => node.addEventListener("click", () => act(k, node)));
   }
-  state.progress = met;
-  if (!met.has_consented) consent(met);
-  else if (remember().practised === met.annotator) questions();
-  else practice();
-}
 
-// ---- consent
+  function media(source, name) {
+    return source.startsWith("data:video")
+      ? `<video src="${source}" aria-label="${name}" autoplay loop muted playsinline></video>`
+      : `<img src="${source}" alt="${name}" draggable="false">`;
+  }
 
-async function consent({ consent: paragraphs, consent_id }) {
-  show(`<div class="lab-page">
-    <h2>Which expressions look alike?</h2>
-    ${state.isAgain ? '<p class="lab-text"><b>This text has changed: please read it again.</b></p>' : ""}
-    ${paragraphs.map((text) => `<p class="lab-text">${escape(text)}</p>`).join("")}
-    <h3>How to judge</h3>
-    <p class="lab-text">${CRITERION}</p>
-    <div class="lab-example"></div>
-    <div class="lab-row"><button class="lab-main" data-go>I agree, start</button></div></div>`);
-  on("[data-go]", async (_, button) => {
-    button.disabled = true;
-    const reply = await call("agree", { consent_id });
-    if (reply.consent) {
-      askConsent(reply);
-      return;
+  document.addEventListener("keydown", (event) => {
+    const isTyping = /^(input|textarea|select)$/i.test(event.target.tagName) || event.target.isContentEditable;
+    if (isTyping || event.ctrlKey || event.metaKey || event.altKey || event.repeat || !root.offsetParent) return;
+    // Enter presses a focused button; on a face it sends the grid.
+    if (event.key === "Enter" && event.target.closest?.("button:not([data-face])")) return;
+    const act = state.keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (act) {
+      event.preventDefault();
+      act();
     }
-    state.isAgain = false;
-    if (remember().practised === state.annotator) questions();
+  });
+
+  // ---- who is it
+
+  function fromLink() {
+    const link = new URLSearchParams(location.search);
+    state.form = link.get("form") || "";
+    if (link.get("PROLIFIC_PID")) return { source: "prolific", key: link.get("PROLIFIC_PID") };
+    const id = link.get("annotator");
+    if (id && id.startsWith("anonymous:")) return { source: "anonymous", key: id.slice(10) };
+    if (id) return { source: "link", key: id };
+    const kept = remember().annotator;
+    return kept ? { source: kept.split(":")[0], key: kept.slice(kept.indexOf(":") + 1) } : {};
+  }
+
+  async function begin() {
+    const met = await call("hello", { annotator: "", ...fromLink() });
+    state.annotator = met.annotator;
+    remember({ annotator: met.annotator });
+    if (met.annotator.startsWith("anonymous:")) {
+      const link = new URL(location);
+      link.searchParams.set("annotator", met.annotator);
+      history.replaceState(history.state, "", link);
+    }
+    state.progress = met;
+    if (!met.has_consented) consent(met);
+    else if (remember().practised === met.annotator) questions();
     else practice();
-  });
-  const items = await practiceItems();
-  const place = root.querySelector(".lab-example");
-  if (!place || !items.length) return;
-  const { images, odd, note } = items[0];
-  const pictures = images.map(
-    (source, k) => `<div class="lab-face ${k === odd ? "lab-right" : ""}">${media(source, `Example face ${k + 1}`)}
-      <span class="lab-tag">${k === odd ? "odd one out" : "alike"}</span></div>`);
-  place.innerHTML = `<div class="lab-three">${pictures.join("")}</div><p class="lab-text">${escape(note)}</p>`;
-}
-
-// The owner changed the text: what was on screen waits.
-function askConsent(reply) {
-  state.isAgain = true;
-  if (state.current) state.queue.unshift(state.current);
-  state.current = null;
-  consent(reply);
-}
-
-// ---- practice
-
-async function practice() {
-  show('<h2>Practice</h2><p class="lab-lead">The pictures are being made; this takes some seconds, once.</p>');
-  drill(await practiceItems(), 0);
-}
-
-// The first start of the server renders them in the background.
-async function practiceItems() {
-  for (;;) {
-    const { items, is_ready } = await call("practice", {});
-    if (items.length || is_ready) return items;
-    await wait(2);
   }
-}
 
-function drill(items, number) {
-  if (number >= items.length) {
-    remember({ practised: state.annotator });
-    questions();
-    return;
+  // ---- consent
+
+  async function consent({ consent: paragraphs, consent_id }) {
+    show(`<div class="lab-page">
+      <h2>Which expressions look alike?</h2>
+      ${state.isAgain ? '<p class="lab-text"><b>This text has changed: please read it again.</b></p>' : ""}
+      ${paragraphs.map((text) => `<p class="lab-text">${escape(text)}</p>`).join("")}
+      <h3>How to judge</h3>
+      <p class="lab-text">${CRITERION}</p>
+      <div class="lab-example"></div>
+      <div class="lab-row"><button class="lab-main" data-go>I agree, start</button></div></div>`);
+    on("[data-go]", async (_, button) => {
+      button.disabled = true;
+      const reply = await call("agree", { consent_id });
+      if (reply.consent) {
+        askConsent(reply);
+        return;
+      }
+      state.isAgain = false;
+      if (remember().practised === state.annotator) questions();
+      else practice();
+    });
+    const items = await practiceItems();
+    const place = root.querySelector(".lab-example");
+    if (!place || !items.length) return;
+    const { images, odd, note } = items[0];
+    const pictures = images.map(
+      (source, k) => `<div class="lab-face ${k === odd ? "lab-right" : ""}">${media(source, `Example face ${k + 1}`)}
+        <span class="lab-tag">${k === odd ? "odd one out" : "alike"}</span></div>`);
+    place.innerHTML = `<div class="lab-three">${pictures.join("")}</div><p class="lab-text">${escape(note)}</p>`;
   }
-  const { images, odd, note } = items[number];
-  const pick = (k) => {
-    say("");
-    faces()[k].classList.add(k === odd ? "lab-right" : "lab-wrong");
-    faces()[k].setAttribute("aria-pressed", "true");
-    if (k !== odd) {
-      say("Look again: one expression differs from the other two.", true);
-      return;
-    }
-    say(`Right. ${note}`);
-    const next = root.querySelector("[data-next]");
-    next.hidden = false;
-    next.focus();
-    state.keys = { Enter: () => drill(items, number + 1) };
-  };
-  show(`
-    <h2>Practice ${number + 1} of ${items.length}: which expression is the odd one out?</h2>
-    <p class="lab-lead">${CRITERION}</p>
-    ${three(images)}
-    <div class="lab-row"><button class="lab-main" data-next hidden>Next <kbd>Enter</kbd></button></div>`,
-    { 1: () => pick(0), 2: () => pick(1), 3: () => pick(2) });
-  on("[data-face]", pick);
-  on("[data-next]", () => drill(items, number + 1));
-}
 
-const faces = () => root.querySelectorAll("[data-face]");
-const three = (images) => `<div class="lab-three">${images
-  .map((source, k) => `<button class="lab-face" data-face aria-pressed="false">${media(source, `Face ${k + 1}`)}
-    <span class="lab-tag"><kbd>${k + 1}</kbd></span></button>`)
-  .join("")}</div>`;
-
-// ---- questions
-
-async function questions() {
-  show('<p class="lab-lead">Loading ...</p>');
-  if (state.progress.code) {
-    finished();
-    return;
-  }
-  await fetchMore();
-  next();
-  fetchMore();
-}
-
-async function fetchMore() {
-  const reply = await call("ask", {});
-  take(reply);
-  return reply;
-}
-
-// Two requests that cross may bring the same question.
-function take(reply) {
-  if (reply.consent && !state.isAgain) askConsent(reply);
-  if (!reply.question || state.known.has(reply.question.lease)) return;
-  keep(reply.question);
-  state.queue.push(reply.question);
-}
-
-function keep(question) {
-  state.known.add(question.lease);
-  state.unanswered.add(question.lease);
-}
-
-// Leaves a question alone that undo, or another call, shows meanwhile.
-async function next() {
-  if (state.current || state.isAgain) return;
-  while (!state.queue.length) {
-    await state.busy; // the answer under way brings the next question, or says that there is none
-    if (state.current || state.isAgain) return;
-    if (state.queue.length) break;
-    const reply = await fetchMore();
-    if (state.current || state.isAgain) return;
-    if (reply.is_over) {
-      state.progress.code = reply.code;
-      finished(true);
-      return;
-    }
-    if (!reply.question) {
-      show(`<h2>One moment</h2><p class="lab-lead">${escape(reply.wait)}</p>`, { u: undo });
-      await wait(3);
-      if (state.current || state.isAgain) return;
-    }
-  }
-  state.current = state.queue.shift();
-  ask(state.current);
-}
-
-function ask(question) {
-  const draw = { odd: askOdd, grid: askGrid, ab: askPair }[question.form];
-  draw(question);
-  on("[data-skip]", () => answer("cant_tell", []));
-  on("[data-undo]", undo);
-  state.since = performance.now();
-}
-
-const bar = () => {
-  const { done, quota } = state.progress;
-  return `<div class="lab-progress"><div class="lab-track" role="progressbar" aria-label="Progress" aria-valuemin="0"
-      aria-valuemax="${quota}" aria-valuenow="${Math.min(done, quota)}"><div style="width:${Math.min(100, 100 * done / quota)}%"></div>
-    </div><span>${done} of ${quota}</span></div>`;
-};
-const buttons = (first) => `<div class="lab-row">${first || ""}
-  <button class="lab-side" data-skip>Can't tell <kbd>0</kbd></button>
-  <button class="lab-side" data-undo ${state.progress.done ? "" : "disabled"}>Undo <kbd>U</kbd></button></div>`;
-
-function askOdd({ images }) {
-  const pick = (k) => answer("choice", [k], k);
-  show(`${bar()}<h2>Which expression is the odd one out?</h2><p class="lab-lead">${CRITERION}</p>
-    ${three(images)}${buttons()}`,
-    { 1: () => pick(0), 2: () => pick(1), 3: () => pick(2), 0: () => answer("cant_tell", []), u: undo });
-  on("[data-face]", pick);
-}
-
-function askPair({ target, images }) {
-  const pick = (k) => answer("choice", [k], k);
-  show(`${bar()}<h2>Which one matches the actor's expression better?</h2><p class="lab-lead">${CRITERION}</p>
-    <div class="lab-pair"><div class="lab-face lab-target">${media(target, "Actor")}<span class="lab-tag">Actor</span></div>
-    ${images.map((source, k) => `<button class="lab-face" data-face aria-pressed="false">${media(source, `Choice ${k + 1}`)}
-      <span class="lab-tag"><kbd>${k + 1}</kbd></span></button>`).join("")}</div>${buttons()}`,
-    { 1: () => pick(0), 2: () => pick(1), 0: () => answer("cant_tell", []), u: undo });
-  on("[data-face]", pick);
-}
-
-function askGrid({ target, images }) {
-  const chosen = () => [...faces()].flatMap((face, k) => (face.getAttribute("aria-pressed") === "true" ? [k] : []));
-  const toggle = (_, face) => {
-    face.setAttribute("aria-pressed", String(face.getAttribute("aria-pressed") !== "true"));
-    face.classList.toggle("lab-picked", face.getAttribute("aria-pressed") === "true");
-    const count = chosen().length;
-    root.querySelector("[data-send]").disabled = !count || count === images.length;
-  };
-  const send = () => {
-    if (!root.querySelector("[data-send]").disabled) answer("choice", chosen());
-  };
-  const step = (by) => () => {
-    const all = [...faces()];
-    const at = all.indexOf(document.activeElement);
-    all[at < 0 ? 0 : Math.max(0, Math.min(all.length - 1, at + by))].focus();
-  };
-  const columns = () => getComputedStyle(root.querySelector(".lab-twelve")).gridTemplateColumns.split(" ").length;
-  show(`${bar()}<h2>Pick the expressions most like this one, about half</h2><p class="lab-lead">${CRITERION}</p>
-    <div class="lab-grid"><div class="lab-face lab-target">${media(target, "Target face")}<span class="lab-tag">Target</span></div>
-    <div class="lab-twelve">${images.map((source, k) => `<button class="lab-face" data-face aria-pressed="false">
-      ${media(source, `Face ${k + 1}`)}</button>`).join("")}</div></div>
-    ${buttons('<button class="lab-main" data-send disabled>Send <kbd>Enter</kbd></button>')}`,
-    { Enter: send, 0: () => answer("cant_tell", []), u: undo, ArrowRight: step(1), ArrowLeft: step(-1),
-      ArrowDown: () => step(columns())(), ArrowUp: () => step(-columns())() });
-  on("[data-face]", toggle);
-  on("[data-send]", send);
-}
-
-function answer(action, places, face) {
-  if (!state.current || state.undoing) return;
-  const request = { lease: state.current.lease, action, places, seconds: (performance.now() - state.since) / 1000 };
-  state.current = null;
-  state.keys = { u: undo }; // waits for the answer
-  if (face !== undefined) faces()[face].classList.add("lab-picked");
-  state.progress.done += 1;
-  state.busy = state.busy.then(() => call("answer", request)).then((reply) => {
-    state.unanswered.delete(request.lease);
-    Object.assign(state.progress, { quota: reply.quota, code: reply.code });
-    take(reply);
-  }).catch(() => { // refused: call() has said why, and the answers after it are sent all the same
-    state.progress.done -= 1;
-  });
-  if (state.progress.done === state.progress.quota) state.busy.then(() => (state.progress.code ? finished() : next()));
-  else setTimeout(next, face === undefined ? 0 : 90);
-}
-
-async function undo() {
-  if (state.undoing) return;
-  state.undoing = true;
-  let reply;
-  try {
-    await state.busy;
-    reply = await call("undo", { done: state.progress.done });
-  } finally {
-    state.undoing = false;
-  }
-  Object.assign(state.progress, { done: reply.done, code: reply.code });
-  if (!reply.question) {
-    say(reply.wait);
-    return;
-  }
-  if (state.current) state.queue.unshift(state.current);
-  keep(reply.question);
-  state.current = reply.question;
-  ask(state.current);
-  say("Your last answer was taken back: answer again.");
-}
-
-function finished(isOver) {
-  const { code, done } = state.progress;
-  const thanks = code ? `<p class="lab-lead">You gave ${done} answers${isOver ? ", all there are to give" : ""}. Your
-    completion code:</p><p class="lab-code">${escape(code)}</p>
-    <p class="lab-text">Copy it to where you found the link. You may close the page.</p>` :
-    '<p class="lab-lead">Every question has its answers by now. You may close the page.</p>';
-  const more = isOver ? "" : '<button class="lab-side" data-more>Answer more</button>';
-  const back = '<button class="lab-side" data-undo>Undo the last answer <kbd>U</kbd></button>';
-  show(`<h2>${isOver ? "All done, thank you" : "Thank you"}</h2>${thanks}
-    <div class="lab-row">${more}${done ? back : ""}</div>`, { u: undo });
-  on("[data-more]", () => {
+  // The owner changed the text: what was on screen waits.
+  function askConsent(reply) {
+    state.isAgain = true;
+    if (state.current) state.queue.unshift(state.current);
     state.current = null;
-    next();
-  });
-  on("[data-undo]", undo);
-}
+    consent(reply);
+  }
 
-start().catch((error) => {
-  if (!error.final) throw error;
-  show(`<h2>This did not work</h2><p class="lab-lead">${escape(error.final)}</p>`);
-});
+  // ---- practice
+
+  async function practice() {
+    show('<h2>Practice</h2><p class="lab-lead">The pictures are being made; this takes some seconds, once.</p>');
+    drill(await practiceItems(), 0);
+  }
+
+  // The first start of the server renders them in the background.
+  async function practiceItems() {
+    for (;;) {
+      const { items, is_ready } = await call("practice", {});
+      if (items.length || is_ready) return items;
+      await wait(2);
+    }
+  }
+
+  function drill(items, number) {
+    if (number >= items.length) {
+      remember({ practised: state.annotator });
+      questions();
+      return;
+    }
+    const { images, odd, note } = items[number];
+    const pick = (k) => {
+      say("");
+      faces()[k].classList.add(k === odd ? "lab-right" : "lab-wrong");
+      faces()[k].setAttribute("aria-pressed", "true");
+      if (k !== odd) {
+        say("Look again: one expression differs from the other two.", true);
+        return;
+      }
+      say(`Right. ${note}`);
+      const next = root.querySelector("[data-next]");
+      next.hidden = false;
+      next.focus();
+      state.keys = { Enter: () => drill(items, number + 1) };
+    };
+    show(`
+      <h2>Practice ${number + 1} of ${items.length}: which expression is the odd one out?</h2>
+      <p class="lab-lead">${CRITERION}</p>
+      ${three(images)}
+      <div class="lab-row"><button class="lab-main" data-next hidden>Next <kbd>Enter</kbd></button></div>`,
+      { 1: () => pick(0), 2: () => pick(1), 3: () => pick(2) });
+    on("[data-face]", pick);
+    on("[data-next]", () => drill(items, number + 1));
+  }
+
+  const faces = () => root.querySelectorAll("[data-face]");
+  const three = (images) => `<div class="lab-three">${images
+    .map((source, k) => `<button class="lab-face" data-face aria-pressed="false">${media(source, `Face ${k + 1}`)}
+      <span class="lab-tag"><kbd>${k + 1}</kbd></span></button>`)
+    .join("")}</div>`;
+
+  // ---- questions
+
+  async function questions() {
+    show('<p class="lab-lead">Loading ...</p>');
+    if (state.progress.code) {
+      finished();
+      return;
+    }
+    await fetchMore();
+    next();
+    fetchMore();
+  }
+
+  async function fetchMore() {
+    const reply = await call("ask", {});
+    take(reply);
+    return reply;
+  }
+
+  // Two requests that cross may bring the same question.
+  function take(reply) {
+    if (reply.consent && !state.isAgain) askConsent(reply);
+    if (!reply.question || state.known.has(reply.question.lease)) return;
+    keep(reply.question);
+    state.queue.push(reply.question);
+  }
+
+  function keep(question) {
+    state.known.add(question.lease);
+    state.unanswered.add(question.lease);
+  }
+
+  // Leaves a question alone that undo, or another call, shows meanwhile.
+  async function next() {
+    if (state.current || state.isAgain) return;
+    while (!state.queue.length) {
+      await state.busy; // the answer under way brings the next question, or says that there is none
+      if (state.current || state.isAgain) return;
+      if (state.queue.length) break;
+      const reply = await fetchMore();
+      if (state.current || state.isAgain) return;
+      if (reply.is_over) {
+        state.progress.code = reply.code;
+        finished(true);
+        return;
+      }
+      if (!reply.question) {
+        show(`<h2>One moment</h2><p class="lab-lead">${escape(reply.wait)}</p>`, { u: undo });
+        await wait(3);
+        if (state.current || state.isAgain) return;
+      }
+    }
+    state.current = state.queue.shift();
+    ask(state.current);
+  }
+
+  function ask(question) {
+    const draw = { odd: askOdd, grid: askGrid, ab: askPair }[question.form];
+    draw(question);
+    on("[data-skip]", () => answer("cant_tell", []));
+    on("[data-undo]", undo);
+    state.since = performance.now();
+  }
+
+  const bar = () => {
+    const { done, quota } = state.progress;
+    return `<div class="lab-progress"><div class="lab-track" role="progressbar" aria-label="Progress" aria-valuemin="0"
+        aria-valuemax="${quota}" aria-valuenow="${Math.min(done, quota)}"><div style="width:${Math.min(100, 100 * done / quota)}%"></div>
+      </div><span>${done} of ${quota}</span></div>`;
+  };
+  const buttons = (first) => `<div class="lab-row">${first || ""}
+    <button class="lab-side" data-skip>Can't tell <kbd>0</kbd></button>
+    <button class="lab-side" data-undo ${state.progress.done ? "" : "disabled"}>Undo <kbd>U</kbd></button></div>`;
+
+  function askOdd({ images }) {
+    const pick = (k) => answer("choice", [k], k);
+    show(`${bar()}<h2>Which expression is the odd one out?</h2><p class="lab-lead">${CRITERION}</p>
+      ${three(images)}${buttons()}`,
+      { 1: () => pick(0), 2: () => pick(1), 3: () => pick(2), 0: () => answer("cant_tell", []), u: undo });
+    on("[data-face]", pick);
+  }
+
+  function askPair({ target, images }) {
+    const pick = (k) => answer("choice", [k], k);
+    show(`${bar()}<h2>Which one matches the actor's expression better?</h2><p class="lab-lead">${CRITERION}</p>
+      <div class="lab-pair"><div class="lab-face lab-target">${media(target, "Actor")}<span class="lab-tag">Actor</span></div>
+      ${images.map((source, k) => `<button class="lab-face" data-face aria-pressed="false">${media(source, `Choice ${k + 1}`)}
+        <span class="lab-tag"><kbd>${k + 1}</kbd></span></button>`).join("")}</div>${buttons()}`,
+      { 1: () => pick(0), 2: () => pick(1), 0: () => answer("cant_tell", []), u: undo });
+    on("[data-face]", pick);
+  }
+
+  function askGrid({ target, images }) {
+    const chosen = () => [...faces()].flatMap((face, k) => (face.getAttribute("aria-pressed") === "true" ? [k] : []));
+    const toggle = (_, face) => {
+      face.setAttribute("aria-pressed", String(face.getAttribute("aria-pressed") !== "true"));
+      face.classList.toggle("lab-picked", face.getAttribute("aria-pressed") === "true");
+      const count = chosen().length;
+      root.querySelector("[data-send]").disabled = !count || count === images.length;
+    };
+    const send = () => {
+      if (!root.querySelector("[data-send]").disabled) answer("choice", chosen());
+    };
+    const step = (by) => () => {
+      const all = [...faces()];
+      const at = all.indexOf(document.activeElement);
+      all[at < 0 ? 0 : Math.max(0, Math.min(all.length - 1, at + by))].focus();
+    };
+    const columns = () => getComputedStyle(root.querySelector(".lab-twelve")).gridTemplateColumns.split(" ").length;
+    show(`${bar()}<h2>Pick the expressions most like this one, about half</h2><p class="lab-lead">${CRITERION}</p>
+      <div class="lab-grid"><div class="lab-face lab-target">${media(target, "Target face")}<span class="lab-tag">Target</span></div>
+      <div class="lab-twelve">${images.map((source, k) => `<button class="lab-face" data-face aria-pressed="false">
+        ${media(source, `Face ${k + 1}`)}</button>`).join("")}</div></div>
+      ${buttons('<button class="lab-main" data-send disabled>Send <kbd>Enter</kbd></button>')}`,
+      { Enter: send, 0: () => answer("cant_tell", []), u: undo, ArrowRight: step(1), ArrowLeft: step(-1),
+        ArrowDown: () => step(columns())(), ArrowUp: () => step(-columns())() });
+    on("[data-face]", toggle);
+    on("[data-send]", send);
+  }
+
+  function answer(action, places, face) {
+    if (!state.current || state.undoing) return;
+    const request = { lease: state.current.lease, action, places, seconds: (performance.now() - state.since) / 1000 };
+    state.current = null;
+    state.keys = { u: undo }; // waits for the answer
+    if (face !== undefined) faces()[face].classList.add("lab-picked");
+    state.progress.done += 1;
+    state.busy = state.busy.then(() => call("answer", request)).then((reply) => {
+      state.unanswered.delete(request.lease);
+      Object.assign(state.progress, { quota: reply.quota, code: reply.code });
+      take(reply);
+    }).catch(() => { // refused: call() has said why, and the answers after it are sent all the same
+      state.progress.done -= 1;
+    });
+    if (state.progress.done === state.progress.quota) state.busy.then(() => (state.progress.code ? finished() : next()));
+    else setTimeout(next, face === undefined ? 0 : 90);
+  }
+
+  async function undo() {
+    if (state.undoing) return;
+    state.undoing = true;
+    let reply;
+    try {
+      await state.busy;
+      reply = await call("undo", { done: state.progress.done });
+    } finally {
+      state.undoing = false;
+    }
+    Object.assign(state.progress, { done: reply.done, code: reply.code });
+    if (!reply.question) {
+      say(reply.wait);
+      return;
+    }
+    if (state.current) state.queue.unshift(state.current);
+    keep(reply.question);
+    state.current = reply.question;
+    ask(state.current);
+    say("Your last answer was taken back: answer again.");
+  }
+
+  function finished(isOver) {
+    const { code, done } = state.progress;
+    const thanks = code ? `<p class="lab-lead">You gave ${done} answers${isOver ? ", all there are to give" : ""}. Your
+      completion code:</p><p class="lab-code">${escape(code)}</p>
+      <p class="lab-text">Copy it to where you found the link. You may close the page.</p>` :
+      '<p class="lab-lead">Every question has its answers by now. You may close the page.</p>';
+    const more = isOver ? "" : '<button class="lab-side" data-more>Answer more</button>';
+    const back = '<button class="lab-side" data-undo>Undo the last answer <kbd>U</kbd></button>';
+    show(`<h2>${isOver ? "All done, thank you" : "Thank you"}</h2>${thanks}
+      <div class="lab-row">${more}${done ? back : ""}</div>`, { u: undo });
+    on("[data-more]", () => {
+      state.current = null;
+      next();
+    });
+    on("[data-undo]", undo);
+  }
+
+  begin().catch((error) => {
+    if (!error.isReply) throw error;
+    show(`<h2>This did not work</h2><p class="lab-lead">${escape(error.message)}</p>`);
+  });
+}

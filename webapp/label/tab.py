@@ -11,6 +11,7 @@ from annotation.pool.index import LiveIndex
 from annotation.store.images import Embedder, embed_missing, weights_id
 from annotation.store.store import Store, default_path
 from webapp.common.replies import explained
+from webapp.common.scripts import script
 
 _HERE = Path(__file__).parent
 CSS = (_HERE / "label.css").read_text()
@@ -44,7 +45,7 @@ def build(path: Path | None = None) -> None:
     acts = (sessions.hello, sessions.agree, sessions.practice, sessions.ask, sessions.answer, sessions.undo)
     gr.HTML(
         html_template='<div class="lab"><p class="lab-lead">Loading ...</p></div>',
-        js_on_load=(_HERE / "page.js").read_text(),
+        js_on_load=script(_HERE / "page.js"),
         server_functions=[explained(act) for act in acts],
         apply_default_css=False,
         elem_id="label",
