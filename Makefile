@@ -11,6 +11,7 @@ test: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/oxlint --deny-warnings webapp
 	$(BIN)/python -m pytest
 
 # Regenerate the avatars that ship (an environment of its own: anny brings CUDA kernels and 2 GB).

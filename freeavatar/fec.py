@@ -78,7 +78,7 @@ def _row(cells: list[str], where: str) -> FecRow:
         votes = tuple((cells[k], int(cells[k + 1]) - 1) for k in range(16, len(cells), 2) if cells[k])
     except ValueError as error:
         raise InputError(f"{where} holds no number where FEC has one ({error}): check its columns.") from error
-    if cells[15] not in TYPES or not all(0 <= vote <= 2 for _, vote in votes):
+    if cells[15] not in TYPES or not votes or not all(0 <= vote <= 2 for _, vote in votes):
         raise InputError(f"{where}: expected a type of {', '.join(TYPES)} and votes of 1, 2 or 3.")
     return FecRow((faces[0], faces[1], faces[2]), cells[15], votes)
 

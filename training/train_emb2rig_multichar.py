@@ -16,7 +16,7 @@ bundle. Checkpoints and several processes: ``training/engine/loop.py``.
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -24,7 +24,7 @@ from typing import Any, Literal, get_type_hints
 import torch
 import tyro
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from freeavatar.avatars import builtin_avatars, load_avatar
 from freeavatar.errors import InputError
@@ -94,38 +94,30 @@ def read_config(path: Path) -> AnimatorConfig:
     if not path.is_file():
         raise InputError(f"{path} does not exist: give a YAML file such as training/configs_emb2rig_multi.yaml.")
     try:
-        return _fill(AnimatorConfig, yaml.safe_load(path.read_text()) or {}, path.name)
+        return TypeAdapter(AnimatorConfig).validate_python(yaml.safe_load(path.read_text()) or {})
     except yaml.YAMLError as error:
         raise InputError(
             f"{path} is no YAML ({str(error).splitlines()[0]}): compare it with the one that ships."
         ) from error
-
-
-def _fill(kind: Any, values: Any, where: str) -> Any:
-    """A dataclass with the values of a YAML mapping."""
-    known = {item.name for item in fields(kind)}
-    if not isinstance(values, dict) or set(values) - known:
-        strange = sorted(set(values) - known) if isinstance(values, dict) else [str(values)]
-        raise InputError(f"{where} says {', '.join(strange)}: expected {', '.join(sorted(known))}.")
-    types, filled = get_type_hints(kind), {}
-    for name, value in values.items():
-        if is_dataclass(types[name]):
-            value = _fill(types[name], value, f"{where}, {name}")
-        else:
-            value = _checked(types[name], value, f"{where}, {name}")
-        filled[name] = value
-    try:
-        return kind(**filled)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{where}: {error}.") from error
-
-
-def _checked(kind: Any, value: Any, where: str) -> Any:
-    """A value of a YAML file as what it should be."""
-    try:
-        return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
-        raise InputError(f"{where} is {value!r}: {error.errors()[0]['msg']}.") from error
+        raise InputError(f"{path.name}{_said(error)}.") from error
+
+
+def _said(error: ValidationError) -> str:
+    """The first thing that is wrong with a configuration, from its place on."""
+    first = error.errors()[0]
+    place = "".join(f", {name}" for name in first["loc"])
+    if first["type"] != "unexpected_keyword_argument":
+        return f"{place} is {first['input']!r}: {first['msg']}"
+    kind: Any = AnimatorConfig
+    for name in first["loc"][:-1]:
+        kind = get_type_hints(kind)[str(name)]
+    return f"{place}: expected {', '.join(item.name for item in fields(kind))}"
+
+
+# A misspelt name is an error, not ignored.
+for _kind in (AnimatorConfig, EngineConfig, ExpressionConfig, AnimatorLosses, TestConfig):
+    _kind.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[union-attr]
 
 
 def identities_of(

@@ -8,6 +8,7 @@ Weinberger 2012) with the encoder's embedding as its prior.
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,15 @@ def fit_embedding(
     _, answer = np.unique(answers, return_inverse=True)
     matrix = np.eye(base.shape[1], dtype=np.float32)
     own = np.zeros((len(touched), base.shape[1]), np.float32)
-    adam = [_Adam(matrix.shape, config), _Adam(own.shape, config)]
+    moved = [torch.from_numpy(matrix), torch.from_numpy(own)]
+    optimizer = torch.optim.Adam(moved, config.rate, betas=(0.9, 0.99))
     for _ in range(config.steps):
         gradient_map, gradient_own = _gradients(base[touched], matrix, own, local, answer, config)
         gradient_map += config.map_decay * (matrix - np.eye(len(matrix), dtype=np.float32))
         gradient_own += config.own_decay * own
-        matrix -= adam[0].step(gradient_map)
-        own -= adam[1].step(gradient_own)
+        for array, gradient in zip(moved, (gradient_map, gradient_own), strict=True):
+            array.grad = torch.from_numpy(gradient)
+        optimizer.step()
     fitted = base @ matrix
     fitted[touched] += own
     return Fit(fitted, 1.0)
@@ -97,19 +100,3 @@ def _gradients(
         for axis in range(points.shape[1]):
             moved[:, axis] += np.bincount(constraints[:, column], change[:, axis], len(points))
     return base.T @ moved, moved
-
-
-class _Adam:
-    """Adam (Kingma and Ba 2015), for one array."""
-
-    def __init__(self, shape: tuple[int, ...], config: FitConfig) -> None:
-        self._rate, self._steps = config.rate, 0
-        self._mean, self._square = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-
-    def step(self, gradient: np.ndarray) -> np.ndarray:
-        """What to take off the array."""
-        self._steps += 1
-        self._mean += 0.1 * (gradient - self._mean)
-        self._square += 0.01 * (gradient**2 - self._square)
-        scale = self._rate * np.sqrt(1 - 0.99**self._steps) / (1 - 0.9**self._steps)
-        return scale * self._mean / (np.sqrt(self._square) + 1e-8)

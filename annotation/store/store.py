@@ -3,12 +3,12 @@
 import json
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from sqlite_utils import Database
 
 from annotation.store.ids import new_id
@@ -16,11 +16,6 @@ from annotation.store.schema import MIGRATIONS
 from freeavatar.errors import InputError
 from freeavatar.files import make_folder
 from freeavatar.paths import home
-
-try:
-    import fcntl
-except ImportError:  # Windows: SQLite's own waiting has to do
-    fcntl = None  # type: ignore[assignment]
 
 
 def default_path() -> Path:
@@ -184,7 +179,7 @@ class Store:
 
 @contextmanager
 def waiting_for(path: Path, timeout: float) -> Iterator[None]:
-    """Hold a lock among processes and threads; without locks (Windows) go on at once.
+    """Hold a lock among processes and threads.
 
     Args:
         path: file that carries the lock.
@@ -193,19 +188,11 @@ def waiting_for(path: Path, timeout: float) -> Iterator[None]:
     Raises:
         InputError: somebody else holds it longer.
     """
-    if fcntl is None:
-        yield
-        return
-    end = time.monotonic() + timeout
-    with open(path, "w") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise _locked(path.with_suffix(""), timeout) from None
-                time.sleep(_PAUSE)
+    try:
+        lock = FileLock(path).acquire(timeout, poll_interval=_PAUSE)
+    except Timeout:
+        raise _locked(path.with_suffix(""), timeout) from None
+    with lock:
         yield
 
 

@@ -6,11 +6,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from pygltflib import GLTF2
 
 from freeavatar.avatars.avatar import Corrective
 from freeavatar.avatars.drive import EXPECTED, drive_matrix, drive_rows
-from freeavatar.avatars.gltf import target_names
+from freeavatar.avatars.gltf import Gltf, target_names
 from freeavatar.errors import AvatarError
 from freeavatar.rig import ARKIT
 
@@ -66,7 +65,7 @@ class Bindings:
         return {mesh for name in names for mesh, _ in self.binds.get(name, {})}
 
 
-def read_bindings(gltf: GLTF2) -> Bindings:
+def read_bindings(gltf: Gltf) -> Bindings:
     """Find a file's controls and what drives them.
 
     Raises:
@@ -97,7 +96,7 @@ def read_bindings(gltf: GLTF2) -> Bindings:
     )
 
 
-def check_driven(gltf: GLTF2, controls: Bindings) -> None:
+def check_driven(gltf: Gltf, controls: Bindings) -> None:
     """Refuse a file that nothing drives.
 
     Raises:
@@ -116,7 +115,7 @@ def check_driven(gltf: GLTF2, controls: Bindings) -> None:
     )
 
 
-def _named_targets(gltf: GLTF2) -> dict[str, dict[tuple[int, int], float]]:
+def _named_targets(gltf: Gltf) -> dict[str, dict[tuple[int, int], float]]:
     found: dict[str, dict[tuple[int, int], float]] = {}
     used = {node.mesh for node in gltf.nodes}
     for index, mesh in enumerate(gltf.meshes):
@@ -126,13 +125,13 @@ def _named_targets(gltf: GLTF2) -> dict[str, dict[tuple[int, int], float]]:
     return found
 
 
-def _declared(gltf: GLTF2, key: str) -> dict[str, Any]:
+def _declared(gltf: Gltf, key: str) -> dict[str, Any]:
     """What the meshes' extras say under ``key``, merged."""
     extras = [mesh.extras for mesh in gltf.meshes if isinstance(mesh.extras, dict)]
     return {k: v for item in extras for k, v in (item.get(key) or {}).items()}
 
 
-def _expressions(gltf: GLTF2) -> dict[str, dict[tuple[int, int], float]]:
+def _expressions(gltf: Gltf) -> dict[str, dict[tuple[int, int], float]]:
     """A VRM's expressions that move morph targets, by name, presets first."""
     extensions = gltf.extensions or {}
     found: dict[str, dict[tuple[int, int], float]] = {}
@@ -152,7 +151,7 @@ def _expressions(gltf: GLTF2) -> dict[str, dict[tuple[int, int], float]]:
     return {name: _checked(gltf, name, binds) for name, binds in found.items() if binds}
 
 
-def _checked(gltf: GLTF2, name: str, binds: dict[tuple[int, int], float]) -> dict[tuple[int, int], float]:
+def _checked(gltf: Gltf, name: str, binds: dict[tuple[int, int], float]) -> dict[tuple[int, int], float]:
     for mesh, target in binds:
         if not 0 <= target < len(gltf.meshes[mesh].primitives[0].targets or ()):
             raise IndexError(f"expression {name} names a morph target that is not there")

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pygltflib import GLTF2
 
 from freeavatar.avatars.avatar import Avatar
 from freeavatar.avatars.bindings import Bindings, check_driven, read_bindings
-from freeavatar.avatars.gltf import open_glb, read_accessor, target_names
+from freeavatar.avatars.gltf import Gltf, open_glb, read_accessor, target_names
 from freeavatar.avatars.materials import read_materials
 from freeavatar.avatars.nodes import HeadTurn, head_turn, nodes_below, world_matrices
 from freeavatar.errors import AvatarError
@@ -80,7 +79,7 @@ class _Piece:
 class _Scene:
     """The file with what is known of its nodes."""
 
-    gltf: GLTF2
+    gltf: Gltf
     worlds: dict[int, np.ndarray]
     controls: Bindings
     head: HeadTurn
@@ -113,7 +112,7 @@ class _Scene:
         return np.einsum("vk,vkij->vij", weights, bones[chosen]), (is_turned[chosen] * weights).sum(1)
 
 
-def _read_scene(gltf: GLTF2) -> _Scene:
+def _read_scene(gltf: Gltf) -> _Scene:
     controls = read_bindings(gltf)
     check_driven(gltf, controls)
     worlds = world_matrices(gltf)
@@ -178,9 +177,9 @@ def _read_shapes(
     return normals.astype(np.float32), shapes
 
 
-def _check_lengths(gltf: GLTF2, primitive, count: int) -> None:
+def _check_lengths(gltf: Gltf, primitive, count: int) -> None:
     """Refuse a primitive whose attributes are not all as long as its positions."""
-    for name, index in vars(primitive.attributes).items():
+    for name, index in primitive.attributes.items():
         if isinstance(index, int) and (length := gltf.accessors[index].count) != count:
             raise AvatarError(f"{name} has {length} values for {count} vertices: export it again.")
 
@@ -188,7 +187,7 @@ def _check_lengths(gltf: GLTF2, primitive, count: int) -> None:
 def _checked_targets(scene: _Scene, node: int, primitive, count: int) -> list[dict[str, int | None]]:
     """Accessors of each morph target, all as long as the mesh."""
     names = target_names(scene.gltf.meshes[scene.gltf.nodes[node].mesh])
-    targets = [target if isinstance(target, dict) else vars(target) for target in primitive.targets or ()]
+    targets = list(primitive.targets or ())
     for name, keys in zip(names, targets, strict=False):
         for index in (keys.get("POSITION"), keys.get("NORMAL")):
             if index is not None and (length := scene.gltf.accessors[index].count) != count:
@@ -217,7 +216,7 @@ def read_glb(path: Path, *, name: str | None = None) -> Avatar:
         raise AvatarError(f"{path} is damaged ({error}): export it again as binary glTF 2.0.") from error
 
 
-def _assemble(gltf: GLTF2, path: Path, name: str) -> Avatar:
+def _assemble(gltf: Gltf, path: Path, name: str) -> Avatar:
     scene = _read_scene(gltf)
     parts = [
         (node, primitive)
@@ -229,7 +228,7 @@ def _assemble(gltf: GLTF2, path: Path, name: str) -> Avatar:
     return _merge(scene, path, name, [_read_piece(scene, *part) for part in parts])
 
 
-def _rights(gltf: GLTF2) -> tuple[str, str]:
+def _rights(gltf: Gltf) -> tuple[str, str]:
     """Licence and author by the standard's own fields or a VRM's."""
     extensions = gltf.extensions or {}
     meta = (extensions.get("VRMC_vrm") or extensions.get("VRM") or {}).get("meta") or {}

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import pygltflib
-from pygltflib import GLTF2
 
 from freeavatar.errors import AvatarError
 from freeavatar.files import replacing
@@ -25,22 +23,67 @@ _DTYPES: dict[int, Any] = {
     5125: np.uint32,
     5126: np.float32,
 }
+_LISTS = (
+    "accessors",
+    "animations",
+    "bufferViews",
+    "buffers",
+    "images",
+    "materials",
+    "meshes",
+    "nodes",
+    "scenes",
+    "skins",
+    "textures",
+)
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 
 
-def _view(gltf: GLTF2, view: int, offset: int, count: int, width: int, dtype: type) -> np.ndarray:
+class Part(dict[str, Any]):
+    """A JSON object of a glTF file, whose entries are attributes as well.
+
+    One that is missing reads as None, and is taken out by being set to None.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self.get(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if value is None:
+            self.pop(name, None)
+        else:
+            self[name] = value
+
+
+class Gltf(Part):
+    """The description of a file, whose lists are there even if they are empty, and its binary chunk."""
+
+    def __init__(self, description: dict[str, Any], data: bytes) -> None:
+        super().__init__(description)
+        for name in _LISTS:
+            if self.setdefault(name, []) is None:
+                self[name] = []
+        object.__setattr__(self, "data", data)
+
+    data: bytes
+    """What the buffer holds."""
+
+
+def _view(gltf: Gltf, view: int, offset: int, count: int, width: int, dtype: type) -> np.ndarray:
     item = gltf.bufferViews[view]
     size = np.dtype(dtype).itemsize * width
     stride = item.byteStride or size
     start = (item.byteOffset or 0) + offset
     if stride < size or count < 0:
         raise ValueError(f"an accessor has {count} elements {stride} bytes apart")
-    raw = np.frombuffer(gltf.binary_blob(), np.uint8, count=stride * (count - 1) + size if count else 0, offset=start)
+    raw = np.frombuffer(gltf.data, np.uint8, count=stride * (count - 1) + size if count else 0, offset=start)
     rows = np.lib.stride_tricks.as_strided(raw, (count, size), (stride, 1))
     return np.ascontiguousarray(rows).view(dtype).reshape(count, width)
 
 
-def read_accessor(gltf: GLTF2, index: int) -> np.ndarray:
+def read_accessor(gltf: Gltf, index: int) -> np.ndarray:
     """Values of an accessor, ``(count, width)``: sparse ones filled in, normalised ones as float32."""
     item = gltf.accessors[index]
     dtype, width = _DTYPES[item.componentType], _WIDTHS[item.type]
@@ -49,7 +92,7 @@ def read_accessor(gltf: GLTF2, index: int) -> np.ndarray:
     else:
         values = _view(gltf, item.bufferView, item.byteOffset or 0, item.count, width, dtype)
     if item.sparse:
-        where, what, count = item.sparse.indices, item.sparse.values, item.sparse.count
+        where, what, count = item.sparse.indices, item.sparse["values"], item.sparse.count
         rows = _view(gltf, where.bufferView, where.byteOffset or 0, count, 1, _DTYPES[where.componentType])
         values[rows[:, 0]] = _view(gltf, what.bufferView, what.byteOffset or 0, count, width, dtype)
     if item.normalized and dtype is not np.float32:
@@ -57,7 +100,7 @@ def read_accessor(gltf: GLTF2, index: int) -> np.ndarray:
     return values
 
 
-def open_glb(source: Path) -> GLTF2:
+def open_glb(source: Path) -> Gltf:
     """Read a self-contained GLB.
 
     What its description tells, such as too many vertices, is checked before its data are read.
@@ -67,24 +110,30 @@ def open_glb(source: Path) -> GLTF2:
     """
     try:
         with source.open("rb") as file:
-            _check_description(_read_description(file, source), source)
-        data = source.read_bytes()
+            description = _read_description(file, source)
+            _check_description(description, source)
+            data = _read_data(file)
     except OSError as error:
         raise AvatarError(
             f"Cannot read {source} ({error.strerror}): give a .glb that exists, or a name listed by `avatars`."
         ) from error
-    try:
-        gltf = GLTF2.load_from_bytes(data)
-    except (struct.error, ValueError, TypeError, LookupError, AttributeError) as error:
-        raise _damaged(source, error) from error
-    if gltf is None or gltf.binary_blob() is None:
+    if data is None:
         raise _damaged(source, "no data")
-    if (gltf.buffers[0].byteLength or 0) > len(gltf.binary_blob()):
+    if (description["buffers"][0].byteLength or 0) > len(data):
         raise _cut_short(source)
-    return gltf
+    return Gltf(description, data)
 
 
-def _read_description(file: BinaryIO, source: Path) -> dict[str, Any]:
+def _read_data(file: BinaryIO) -> bytes | None:
+    """The binary chunk, which follows the description; None if there is none."""
+    head = file.read(8)
+    if len(head) < 8 or head[4:] != b"BIN\0":
+        return None
+    (length,) = struct.unpack("<I", head[:4])
+    return file.read(length)
+
+
+def _read_description(file: BinaryIO, source: Path) -> Part:
     """The file's JSON chunk."""
     size = os.fstat(file.fileno()).st_size
     if size == 0:
@@ -96,10 +145,10 @@ def _read_description(file: BinaryIO, source: Path) -> dict[str, Any]:
     if max(total, 20 + length) > size:
         raise _cut_short(source)
     try:
-        description = json.loads(file.read(length), parse_constant=_no_number)
+        description = json.loads(file.read(length), parse_constant=_no_number, object_hook=Part)
     except (ValueError, RecursionError) as error:
         raise _damaged(source, error) from error
-    if not isinstance(description, dict):
+    if not isinstance(description, Part):
         raise _damaged(source, "no description")
     return description
 
@@ -139,20 +188,16 @@ def _damaged(source: Path, reason: object) -> AvatarError:
     return AvatarError(f"{source.name} is damaged ({reason}): export the avatar again.")
 
 
-def write_glb(gltf: GLTF2, data: bytes | bytearray, path: Path) -> None:
+def write_glb(gltf: Gltf, data: bytes | bytearray, path: Path) -> None:
     """Write a GLB whose binary chunk is ``data``; the file is replaced at once when it is complete.
 
     Raises:
         InputError: the file cannot be written.
     """
-    # GLTF2.save would repack the buffer, which breaks compressed views (EXT_meshopt_compression).
     data = bytes(data) + bytes(-len(data) % 4)
     gltf.buffers[0].byteLength = len(data)
-    for accessor in gltf.accessors:
-        if accessor.bufferView is None:
-            # The library's default of 0, which the standard forbids where there is no view to count from.
-            accessor.byteOffset = None
-    text = gltf.gltf_to_json(separators=(",", ":"), indent=None).encode()
+    described = {name: value for name, value in gltf.items() if value or name not in _LISTS}
+    text = json.dumps(described, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 4)
     size = 12 + 8 + len(text) + 8 + len(data)
     with replacing(path) as temporary, temporary.open("wb") as file:
@@ -162,7 +207,7 @@ def write_glb(gltf: GLTF2, data: bytes | bytearray, path: Path) -> None:
         file.write(data)
 
 
-def target_names(mesh: pygltflib.Mesh) -> tuple[str, ...]:
+def target_names(mesh: Part) -> tuple[str, ...]:
     """Name of each morph target; some exporters put them on the primitive. Unnamed targets are ``""``."""
     if not mesh.primitives:
         return ()

@@ -2,21 +2,20 @@
 
 import cv2
 import numpy as np
-import pygltflib
-from pygltflib import GLTF2
 
 from freeavatar.avatars.avatar import Material, Surface
+from freeavatar.avatars.gltf import Gltf, Part
 from freeavatar.errors import AvatarError
 
 
-def _read_texture(gltf: GLTF2, index: int) -> np.ndarray:
+def _read_texture(gltf: Gltf, index: int) -> np.ndarray:
     source = gltf.textures[index].source
     image = None if source is None else gltf.images[source]
     if image is None or image.bufferView is None:
         raise AvatarError("a texture of the GLB is not inside it as PNG or JPEG: pack it and export again.")
     view = gltf.bufferViews[image.bufferView]
     start = view.byteOffset or 0
-    data = np.frombuffer(gltf.binary_blob()[start : start + view.byteLength], np.uint8)
+    data = np.frombuffer(gltf.data[start : start + view.byteLength], np.uint8)
     pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if len(data) else None
     if pixels is None:
         raise AvatarError("a texture of the GLB is neither PNG nor JPEG: convert it and export again.")
@@ -32,7 +31,7 @@ _SURFACE_WORDS: tuple[tuple[Surface, tuple[str, ...]], ...] = (
 )
 
 
-def _surface_of(material: pygltflib.Material) -> Surface:
+def _surface_of(material: Part) -> Surface:
     """What the file says (``material.extras.surface``), else what the material's name suggests."""
     extras = material.extras if isinstance(material.extras, dict) else {}
     for surface, _ in _SURFACE_WORDS:
@@ -42,7 +41,7 @@ def _surface_of(material: pygltflib.Material) -> Surface:
     return next((surface for surface, words in _SURFACE_WORDS if any(w in name for w in words)), "plain")
 
 
-def read_materials(gltf: GLTF2) -> tuple[Material, ...]:
+def read_materials(gltf: Gltf) -> tuple[Material, ...]:
     """The file's materials, then a plain one for primitives without.
 
     Raises:
@@ -51,7 +50,7 @@ def read_materials(gltf: GLTF2) -> tuple[Material, ...]:
     textures: dict[int, np.ndarray] = {}
     found = []
     for item in gltf.materials or []:
-        pbr = item.pbrMetallicRoughness or pygltflib.PbrMetallicRoughness()
+        pbr = item.pbrMetallicRoughness or Part()
         red, green, blue = (float(c) for c in (pbr.baseColorFactor or [1, 1, 1, 1])[:3])
         texture = None
         if pbr.baseColorTexture:

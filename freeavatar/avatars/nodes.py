@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pygltflib import GLTF2, Node
 
-from freeavatar.avatars.gltf import read_accessor, target_names
+from freeavatar.avatars.gltf import Gltf, Part, read_accessor, target_names
 from freeavatar.rotation import inverse, matrix_quaternion, multiply, quaternion_matrix
 
 _HEAD = re.compile(r"(^|[^a-z])(head|頭)(jnt|joint|bone)?($|[^a-z])")
@@ -30,7 +29,7 @@ class HeadTurn:
     """Whether it is a joint, so that skin holds the shoulders still."""
 
 
-def head_turn(gltf: GLTF2, worlds: Mapping[int, np.ndarray]) -> HeadTurn:
+def head_turn(gltf: Gltf, worlds: Mapping[int, np.ndarray]) -> HeadTurn:
     """Find what turns the head.
 
     That is the head joint, by VRM's word or by its name; without one, a node named "head" from which all morphed
@@ -60,7 +59,7 @@ def head_turn(gltf: GLTF2, worlds: Mapping[int, np.ndarray]) -> HeadTurn:
     return HeadTurn(tuple(nodes), origin if _is_within(origin, face, _NEAR) else neck, False)
 
 
-def _head_joint(gltf: GLTF2) -> int | None:
+def _head_joint(gltf: Gltf) -> int | None:
     old = ((gltf.extensions or {}).get("VRM") or {}).get("humanoid") or {}
     for item in old.get("humanBones") or ():
         if item.get("bone") == "head":
@@ -74,7 +73,7 @@ def _head_joint(gltf: GLTF2) -> int | None:
     return min(found, key=lambda joint: len(names[joint]), default=None)
 
 
-def _mesh_box(gltf: GLTF2, node: int, world: np.ndarray) -> np.ndarray:
+def _mesh_box(gltf: Gltf, node: int, world: np.ndarray) -> np.ndarray:
     """Lower and upper corner, ``(2, 3)``, in the world; a skinned mesh as it was bound."""
     places = [primitive.attributes.POSITION for primitive in gltf.meshes[gltf.nodes[node].mesh].primitives]
     points = np.concatenate([read_accessor(gltf, place) for place in places])
@@ -88,7 +87,7 @@ def _is_within(point: np.ndarray, box: np.ndarray, margin: float) -> bool:
     return bool((point >= box[0] - room).all() and (point <= box[1] + room).all())
 
 
-def turned_origins(gltf: GLTF2, node: int, turn: HeadTurn, matrices: np.ndarray) -> np.ndarray | None:
+def turned_origins(gltf: Gltf, node: int, turn: HeadTurn, matrices: np.ndarray) -> np.ndarray | None:
     """Translations of a node that turns about another point than its origin, ``(T, 3)``; else None.
 
     Args:
@@ -106,7 +105,7 @@ def turned_origins(gltf: GLTF2, node: int, turn: HeadTurn, matrices: np.ndarray)
     return (turn.pivot + matrices @ arm - parent[:3, 3]) @ np.linalg.inv(parent[:3, :3]).T
 
 
-def local_rotations(gltf: GLTF2, node: int, turns: np.ndarray) -> np.ndarray:
+def local_rotations(gltf: Gltf, node: int, turns: np.ndarray) -> np.ndarray:
     """Rotations of ``node`` that turn it, as it stands at rest, by ``turns`` of the world.
 
     Args:
@@ -125,14 +124,14 @@ def local_rotations(gltf: GLTF2, node: int, turns: np.ndarray) -> np.ndarray:
     return multiply(multiply(inverse(parent), turns), rest)
 
 
-def rest_rotation(node: Node) -> np.ndarray:
+def rest_rotation(node: Part) -> np.ndarray:
     """Rotation of a node that is not animated, a quaternion ``(4,)``."""
     if node.matrix is not None:
         return matrix_quaternion(_rotation_and_scale(node.matrix)[0])
     return np.array(node.rotation or (0.0, 0.0, 0.0, 1.0), np.float64)
 
 
-def split_matrix(node: Node) -> None:
+def split_matrix(node: Part) -> None:
     """Replace a node's matrix, which glTF forbids to animate, by its three parts, in place."""
     if node.matrix is None:
         return
@@ -149,13 +148,13 @@ def _rotation_and_scale(matrix: Sequence[float]) -> tuple[np.ndarray, np.ndarray
     return linear / np.where(scale == 0, 1, scale), scale
 
 
-def _carrier(gltf: GLTF2, node: int) -> int:
+def _carrier(gltf: Gltf, node: int) -> int:
     """The node that moves this one's mesh: a skinned mesh follows its joints, not its node."""
     skin = gltf.nodes[node].skin
     return node if skin is None else gltf.skins[skin].joints[0]
 
 
-def _parents(gltf: GLTF2) -> dict[int, int]:
+def _parents(gltf: Gltf) -> dict[int, int]:
     return {child: index for index, node in enumerate(gltf.nodes) for child in node.children or ()}
 
 
@@ -167,7 +166,7 @@ def _lineage(node: int, parents: dict[int, int]) -> list[int]:
     return chain
 
 
-def node_matrix(node: Node) -> np.ndarray:
+def node_matrix(node: Part) -> np.ndarray:
     """Transform of a node within its parent, ``(4, 4)``."""
     if node.matrix:
         return np.array(node.matrix, float).reshape(4, 4).T
@@ -177,14 +176,14 @@ def node_matrix(node: Node) -> np.ndarray:
     return matrix
 
 
-def root_nodes(gltf: GLTF2) -> list[int]:
+def root_nodes(gltf: Gltf) -> list[int]:
     """Nodes the scene begins with; without a scene, those that are nobody's children."""
     if gltf.scenes:
         return list(gltf.scenes[gltf.scene or 0].nodes or ())
     return sorted(set(range(len(gltf.nodes))) - set(_parents(gltf)))
 
 
-def world_matrices(gltf: GLTF2) -> dict[int, np.ndarray]:
+def world_matrices(gltf: Gltf) -> dict[int, np.ndarray]:
     """Transform of each node of the scene, ``(4, 4)``."""
     found: dict[int, np.ndarray] = {}
     stack = [(node, np.eye(4)) for node in root_nodes(gltf)]
@@ -196,7 +195,7 @@ def world_matrices(gltf: GLTF2) -> dict[int, np.ndarray]:
     return found
 
 
-def nodes_below(gltf: GLTF2, nodes: Sequence[int]) -> set[int]:
+def nodes_below(gltf: Gltf, nodes: Sequence[int]) -> set[int]:
     """The nodes, their children, and so on."""
     found: set[int] = set()
     stack = list(nodes)

@@ -8,12 +8,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
-from pygltflib import Node, Scene
 
 from freeavatar.avatars.avatar import Avatar
 from freeavatar.avatars.cast import builtin_avatars, registered_avatars
 from freeavatar.avatars.glb import read_glb
-from freeavatar.avatars.gltf import open_glb, write_glb
+from freeavatar.avatars.gltf import Part, open_glb, write_glb
 from freeavatar.avatars.nodes import root_nodes
 from freeavatar.avatars.stance import Stance, find_stance
 from freeavatar.errors import AvatarError, InputError
@@ -159,14 +158,14 @@ def _copy(path: Path, copy: Path, stance: Stance) -> None:
         return
     gltf = open_glb(path)
     rotation = matrix_quaternion(stance.turn).tolist()
-    gltf.nodes.append(Node(name="upright", rotation=rotation, children=root_nodes(gltf)))
+    gltf.nodes.append(Part(name="upright", rotation=rotation, children=root_nodes(gltf)))
     if not gltf.scenes:
-        gltf.scenes, gltf.scene = [Scene()], 0
+        gltf.scenes, gltf.scene = [Part()], 0
     gltf.scenes[gltf.scene or 0].nodes = [len(gltf.nodes) - 1]
     if isinstance(gltf.asset.extras, dict) and "landmarks" in gltf.asset.extras:
         points = np.array(gltf.asset.extras["landmarks"], np.float64)
         gltf.asset.extras = {**gltf.asset.extras, "landmarks": (points @ stance.turn.T).tolist()}
-    write_glb(gltf, gltf.binary_blob(), copy)
+    write_glb(gltf, gltf.data, copy)
     if not find_stance(read_glb(copy)).is_upright:
         raise AvatarError(f"{path.name} {stance.words}: export it upright (+y) and facing +z.")
 

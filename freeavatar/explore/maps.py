@@ -86,13 +86,15 @@ def check_size(vectors: np.ndarray, config: MapConfig) -> None:
 
 def pca_axes(vectors: np.ndarray, dims: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean ``(D,)`` and axes ``(D, dims)``; each axis points where its largest entry is positive."""
-    if len(vectors) == 0:
-        return np.zeros(vectors.shape[1]), np.eye(vectors.shape[1], dims)
-    mean = vectors.mean(0, dtype=np.float64)
-    centred = vectors - mean
-    _, axes = np.linalg.eigh(centred.T @ centred)
-    axes = axes[:, ::-1][:, :dims]
-    return mean, axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(dims)])
+    if len(vectors) < 2:
+        return vectors.sum(0), np.eye(vectors.shape[1], dims)
+    from sklearn.decomposition import PCA  # takes a second to import
+
+    with np.errstate(invalid="ignore"):  # identical faces have no variance to be explained
+        found = PCA(min(dims, *vectors.shape)).fit(np.asarray(vectors, np.float64))
+    axes = np.eye(vectors.shape[1], dims)
+    axes[:, : found.n_components_] = found.components_.T
+    return found.mean_, axes * np.sign(axes[np.abs(axes).argmax(0), np.arange(dims)])
 
 
 def _pca(vectors: np.ndarray, config: MapConfig) -> np.ndarray:

@@ -2,9 +2,6 @@
 
 import numpy as np
 
-_BLOCK = 2_000_000
-"""Distances held at once."""
-
 
 def distances_to(vector: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Distances of one vector ``(D,)`` to many ``(N, D)``."""
@@ -20,22 +17,15 @@ def nearest(vectors: np.ndarray, known: np.ndarray, count: int) -> tuple[np.ndar
         count: how many; all where there are fewer.
 
     Returns:
-        Indices and distances, ``(M, K)`` each. Equally near ones go by their index.
+        Indices and distances, ``(M, K)`` each.
     """
+    from sklearn.neighbors import NearestNeighbors  # takes a second to import
+
     count = min(count, len(known))
-    rows = max(1, _BLOCK // len(known))
-    parts = [_nearest_block(vectors[k : k + rows], known, count) for k in range(0, max(len(vectors), 1), rows)]
-    return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
-
-
-def _nearest_block(vectors: np.ndarray, known: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    squares = (vectors**2).sum(1)[:, None] + (known**2).sum(1) - 2 * vectors @ known.T
-    near = np.argpartition(squares, count - 1, axis=1)[:, :count]
-    near.sort(axis=1)
-    # The expanded square rounds: the few that are kept are measured again.
-    exact = np.linalg.norm(known[near] - vectors[:, None], axis=2)
-    order = np.argsort(exact, axis=1, kind="stable")
-    return np.take_along_axis(near, order, 1), np.take_along_axis(exact, order, 1)
+    if not len(vectors):
+        return np.zeros((0, count), np.int64), np.zeros((0, count))
+    distances, order = NearestNeighbors(n_neighbors=count, algorithm="brute").fit(known).kneighbors(vectors)
+    return order, distances
 
 
 def farthest(vector: np.ndarray, known: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -4,28 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pygltflib import (
-    FLOAT,
-    GLTF2,
-    SCALAR,
-    VEC3,
-    VEC4,
-    Accessor,
-    Animation,
-    AnimationChannel,
-    AnimationChannelTarget,
-    AnimationSampler,
-    BufferView,
-)
 
 from freeavatar.avatars.bindings import Bindings, read_bindings
-from freeavatar.avatars.gltf import open_glb, write_glb
+from freeavatar.avatars.gltf import Gltf, Part, open_glb, write_glb
 from freeavatar.avatars.nodes import head_turn, local_rotations, split_matrix, turned_origins, world_matrices
 from freeavatar.errors import AvatarError, InputError
 from freeavatar.export.checks import check_performance
 from freeavatar.export.sink import Recording
 from freeavatar.rig import Controls
 from freeavatar.rotation import continuous, head_quaternion, quaternion_matrix
+
+FLOAT = 5126
+"""glTF's number for 32-bit floats."""
 
 
 def write_animated_glb(
@@ -55,7 +45,7 @@ def write_animated_glb(
     gltf = open_glb(source)
     bindings = read_bindings(gltf)
     meshes = _driven_meshes(gltf, bindings, performance.names, source)
-    chunk = _Chunk(gltf, bytearray(gltf.binary_blob()), Animation(name=path.stem))
+    chunk = _Chunk(gltf, bytearray(gltf.data), Part(name=path.stem, channels=[], samplers=[]))
     chunk.add_times(times)
     _add_weights(chunk, performance, bindings, meshes)
     if animate_head:
@@ -73,35 +63,33 @@ def write_animated_glb(
 class _Chunk:
     """The file's binary chunk and the animation that refers to it, while both grow."""
 
-    gltf: GLTF2
+    gltf: Gltf
     data: bytearray
-    animation: Animation
+    animation: Part
     times: int = -1
     """Accessor of the key times."""
 
     def add_times(self, times: np.ndarray) -> None:
-        self.times = self.add_accessor(times, SCALAR)
+        self.times = self.add_accessor(times, "SCALAR")
         accessor = self.gltf.accessors[self.times]
         accessor.min, accessor.max = [float(times[0])], [float(times[-1])]
 
     def add_accessor(self, values: np.ndarray, kind: str) -> int:
         """Append float32 values, ``(N,)``, ``(N, 3)`` or ``(N, 4)``; returns the accessor's index."""
         self.data += bytes(-len(self.data) % 4)
-        view = BufferView(buffer=0, byteOffset=len(self.data), byteLength=values.nbytes)
+        view = Part(buffer=0, byteOffset=len(self.data), byteLength=values.nbytes)
         self.data += values.astype("<f4").tobytes()
         self.gltf.bufferViews.append(view)
-        accessor = Accessor(
-            bufferView=len(self.gltf.bufferViews) - 1, componentType=FLOAT, count=len(values), type=kind
-        )
+        accessor = Part(bufferView=len(self.gltf.bufferViews) - 1, componentType=FLOAT, count=len(values), type=kind)
         self.gltf.accessors.append(accessor)
         return len(self.gltf.accessors) - 1
 
     def add_sampler(self, output: int) -> int:
-        self.animation.samplers.append(AnimationSampler(input=self.times, output=output))
+        self.animation.samplers.append(Part(input=self.times, output=output))
         return len(self.animation.samplers) - 1
 
     def add_channel(self, sampler: int, node: int, target: str) -> None:
-        channel = AnimationChannel(sampler=sampler, target=AnimationChannelTarget(node=node, path=target))
+        channel = Part(sampler=sampler, target=Part(node=node, path=target))
         self.animation.channels.append(channel)
 
 
@@ -113,7 +101,7 @@ def _add_weights(chunk: _Chunk, performance: Controls, bindings: Bindings, meshe
         # Meshes that share targets share the animation's data.
         key = weights.tobytes()
         if key not in accessors:
-            accessors[key] = chunk.add_accessor(weights.ravel(), SCALAR)
+            accessors[key] = chunk.add_accessor(weights.ravel(), "SCALAR")
         sampler = chunk.add_sampler(accessors[key])
         for node in _nodes_of(chunk.gltf, mesh):
             chunk.add_channel(sampler, node, "weights")
@@ -127,9 +115,9 @@ def _add_head(chunk: _Chunk, performance: Controls) -> None:
         rotations = continuous(local_rotations(gltf, node, turns)).astype(np.float32)
         places = turned_origins(gltf, node, turn, quaternion_matrix(turns))
         split_matrix(gltf.nodes[node])
-        chunk.add_channel(chunk.add_sampler(chunk.add_accessor(rotations, VEC4)), node, "rotation")
+        chunk.add_channel(chunk.add_sampler(chunk.add_accessor(rotations, "VEC4")), node, "rotation")
         if places is not None:
-            accessor = chunk.add_accessor(places.astype(np.float32), VEC3)
+            accessor = chunk.add_accessor(places.astype(np.float32), "VEC3")
             chunk.add_channel(chunk.add_sampler(accessor), node, "translation")
 
 
@@ -143,7 +131,7 @@ def _key_times(performance: Controls) -> np.ndarray:
     return times
 
 
-def _driven_meshes(gltf: GLTF2, bindings: Bindings, names: tuple[str, ...], source: Path) -> list[int]:
+def _driven_meshes(gltf: Gltf, bindings: Bindings, names: tuple[str, ...], source: Path) -> list[int]:
     """Meshes that are in use and have a target of the performance."""
     if not bindings.binds:
         raise AvatarError(f"{source.name} has no morph targets: choose an avatar with facial blendshapes.")
@@ -156,7 +144,7 @@ def _driven_meshes(gltf: GLTF2, bindings: Bindings, names: tuple[str, ...], sour
     return driven
 
 
-def _nodes_of(gltf: GLTF2, mesh: int) -> list[int]:
+def _nodes_of(gltf: Gltf, mesh: int) -> list[int]:
     return [index for index, node in enumerate(gltf.nodes) if node.mesh == mesh]
 
 

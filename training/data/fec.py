@@ -1,17 +1,10 @@
-"""The Facial Expression Comparison dataset (Vemulapalli and Agarwala 2019), from its CSV and local images.
+"""The Facial Expression Comparison dataset (Vemulapalli and Agarwala 2019), from its CSV and local images."""
 
-A line has no header: for each of three images its URL and the left, right, top and bottom edge of the face as
-shares of its width and height; the type of the triplet; then pairs of a rater's id and the number, 1 to 3, of
-the image that rater found least like the other two.
-"""
-
-import csv
 import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import cv2
 import numpy as np
@@ -19,9 +12,10 @@ from tqdm import tqdm
 
 from freeavatar.errors import InputError
 from freeavatar.faces import CROP_SIZE, crop_face, detect_faces, refine_face
+from freeavatar.fec import FecFace, FecRow, read_fec
 from freeavatar.files import make_folder, replacing
 from freeavatar.pipeline.sources import read_image
-from training.data.triplets import SEPARATOR, Triplets, make_triplets, parse_kind
+from training.data.triplets import KINDS, SEPARATOR, Triplets, make_triplets
 
 logger = logging.getLogger(__name__)
 
@@ -32,19 +26,10 @@ MARGIN = 0.4
 
 
 @dataclass(frozen=True)
-class BoxedFace:
-    """A face in an image."""
-
-    url: str
-    box: tuple[float, ...]
-    """Left, right, top, bottom as shares of the image's width and height."""
-
-
-@dataclass(frozen=True)
 class Comparison:
     """A rated triplet."""
 
-    faces: tuple[BoxedFace, ...]
+    faces: tuple[FecFace, ...]
     """Anchor, positive, negative: the raters' odd one out is last."""
     kind: int
     agreement: float
@@ -57,32 +42,21 @@ def read_comparisons(path: Path, *, agreement: float = AGREEMENT) -> list[Compar
     Raises:
         InputError: no such file, a row of another layout, or no row that passes.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [_parse(row, f"{path}, line {number}") for number, row in enumerate(csv.reader(file), 1) if row]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path} ({error}): give FEC's CSV.") from error
+    rows = [_compared(row) for row in read_fec(path)]
     agreed = [row for row in rows if row.agreement >= agreement - 1e-9]
     if not agreed:
         raise InputError(f"{path} has no triplet on which {agreement:.0%} of the raters agree ({len(rows)} in all).")
     return agreed
 
 
-def _parse(row: list[str], where: str) -> Comparison:
-    if len(row) < 18:
-        raise InputError(f"{where} has {len(row)} columns: expected 3 x 5 of images, a type, then raters and votes.")
-    try:
-        faces = [BoxedFace(row[k].strip(), tuple(map(float, row[k + 1 : k + 5]))) for k in (0, 5, 10)]
-        votes = [int(vote) for vote in row[17::2] if vote.strip()]
-    except ValueError as error:
-        raise InputError(f"{where} has no number where one is due ({error}): give FEC's CSV unchanged.") from error
-    if not votes or not set(votes) <= {1, 2, 3}:
-        raise InputError(f"{where} has votes {votes}: expected the numbers 1 to 3.")
+def _compared(row: FecRow) -> Comparison:
+    votes = [vote for _, vote in row.votes]
     (odd, count), *others = Counter(votes).most_common()
     if others and others[0][1] == count:
         count = 0  # a tie tells no odd one out, whatever agreement is asked for
-    negative = faces.pop(odd - 1)
-    return Comparison((faces[0], faces[1], negative), parse_kind(row[15], where), count / len(votes))
+    faces = list(row.faces)
+    negative = faces.pop(odd)
+    return Comparison((*faces, negative), KINDS[row.type], count / len(votes))
 
 
 def cut_triplets(comparisons: Sequence[Comparison], *, images: Path, out: Path) -> Triplets:
@@ -100,10 +74,10 @@ def cut_triplets(comparisons: Sequence[Comparison], *, images: Path, out: Path) 
         InputError: there is none.
     """
     places = {image.name: image for image in images.rglob("*") if image.is_file()}
-    names = {face: image_name(face.url) for row in comparisons for face in row.faces}
+    names = {face: face.file_name for row in comparisons for face in row.faces}
     whole = [row for row in comparisons if all(names[face] in places for face in row.faces)]
     faces = list(dict.fromkeys(face for row in whole for face in row.faces))
-    row_of: dict[BoxedFace, int] = {}
+    row_of: dict[FecFace, int] = {}
     crops = make_folder(out) / "crops.npy"
     with replacing(crops) as temporary:
         array = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(faces), CROP_SIZE, CROP_SIZE))
@@ -125,11 +99,6 @@ def cut_triplets(comparisons: Sequence[Comparison], *, images: Path, out: Path) 
         )
     named = [tuple(f"{crops}{SEPARATOR}{row_of[face]}" for face in row.faces) for row in kept]
     return make_triplets(named, [row.kind for row in kept])
-
-
-def image_name(url: str) -> str:
-    """File name of a downloaded image: the last part of its URL."""
-    return unquote(urlsplit(url).path).rsplit("/", 1)[-1]
 
 
 def cut_face(image: np.ndarray, box: tuple[float, ...]) -> np.ndarray | None:

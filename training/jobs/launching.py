@@ -1,16 +1,12 @@
 """Starting processes that outlive their parent, here or on a cluster."""
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
+
+import psutil
+from filelock import BaseFileLock, FileLock
 
 from freeavatar.errors import InputError
 from freeavatar.files import make_folder
-
-try:
-    import fcntl
-except ImportError:  # Windows has no such lock; two people at once are told apart by the runs' states alone
-    fcntl = None  # type: ignore[assignment]
 
 ROOT = Path(__file__).parents[2]
 """Where ``python -m training...`` is found."""
@@ -18,23 +14,19 @@ _LONGEST = 7 * 24 * 60
 """Minutes a cluster lets a run go on, unless told otherwise."""
 
 
-@contextlib.contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Hold a lock that other processes wait for."""
-    with (make_folder(folder) / ".lock").open("w") as file:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+def one_at_a_time(folder: Path) -> BaseFileLock:
+    """A lock on a folder that other processes wait for."""
+    return FileLock(make_folder(folder) / ".lock")
 
 
-def started_at(pid: int) -> str | None:
-    """When a process started, on the machine's own scale, which tells it from a later one of the same number; None if
-    it is gone."""
+def started_at(pid: int) -> float | None:
+    """When a process started, seconds since 1970, which tells it from a later one of the same number; None if it is
+    gone."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
+        process = psutil.Process(pid)
+        return None if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD) else process.create_time()
+    except psutil.Error:
         return None
-    return None if fields[0] in "ZX" else fields[19]
 
 
 def submit(

@@ -25,6 +25,7 @@ from pygltflib import (
     Skin,
 )
 
+from freeavatar.avatars.gltf import open_glb, write_glb
 from freeavatar.errors import AvatarError, InputError
 from freeavatar.export import write_animated_glb
 from freeavatar.rig import Controls
@@ -335,3 +336,17 @@ def test_the_avatar_itself_can_be_replaced(tmp_path: Path) -> None:
     source = build_avatar(tmp_path / "cube.glb")
     write_animated_glb(source, perform(), source)
     assert len(GLTF2.load(source).animations) == 1 and list(tmp_path.iterdir()) == [source]
+
+
+def test_what_is_not_understood_is_kept(tmp_path: Path) -> None:
+    source = build_avatar(tmp_path / "cube.glb")
+    gltf = open_glb(source)
+    gltf.nodes[0].weights = [0.5] * len(TARGETS)
+    gltf.nodes[0].extensions = {"ACME_strange": {"depth": [1, {"more": None}]}}
+    gltf.extensionsUsed = ["ACME_strange"]
+    gltf.asset.generator = "hand"
+    write_glb(gltf, gltf.data, source)
+    write_animated_glb(source, perform(), tmp_path / "out.glb")
+    kept = open_glb(tmp_path / "out.glb")
+    assert kept.nodes[0] == gltf.nodes[0] and kept.asset == gltf.asset and kept.extensionsUsed == ["ACME_strange"]
+    assert kept.meshes == gltf.meshes and len(kept.animations) == 1
