@@ -116,10 +116,11 @@ def _decode(
     keep = np.flatnonzero(scores > min_score)
     keep = keep[np.argsort(-scores[keep], kind="stable")]
     centre, extent = np.split(_anchors(*size)[keep], 2, axis=1)
-    middle = centre + extent * boxes[keep, :2] * _CENTRE_VARIANCE
-    half = extent * np.exp(boxes[keep, 2:] * _SIZE_VARIANCE) / 2
+    middle = (centre + extent * boxes[keep, :2] * _CENTRE_VARIANCE).astype(np.float32)
+    whole = (extent * np.exp(boxes[keep, 2:] * _SIZE_VARIANCE)).astype(np.float32)
     found = centre[:, None] + extent[:, None] * points[keep].reshape(-1, 5, 2) * _CENTRE_VARIANCE
-    return np.concatenate([middle - half, middle + half], axis=1) * [*size, *size], scores[keep], found * size
+    low, side = (middle - whole / 2) * size, whole * size
+    return np.concatenate([low, low + side], axis=1), scores[keep], found.astype(np.float32) * size
 
 
 def _group(boxes: np.ndarray, scores: np.ndarray, points: np.ndarray) -> list[Face]:
