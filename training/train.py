@@ -163,7 +163,7 @@ class Trainee(nn.Module):
         """Features ``(B, F)``, embeddings ``(B, 16)``, unbounded rigs ``(count, 52)`` of the first views, and what the
         backbone gave."""
         pooled = self.encoder.pool(views)
-        feature, embedding = (values.float() for values in self.encoder.tell(pooled))
+        feature, embedding = (values.float() for values in self.encoder.from_pooled(pooled))
         return feature, embedding, self.decoder.unbounded(feature[:count]).float(), pooled
 
     def train(self, mode: bool = True) -> "Trainee":
@@ -250,7 +250,7 @@ class Objective:
         if size != views.shape[-1]:
             views = interpolate(views, (size, size), mode="bilinear", antialias=True)
         with torch.no_grad():
-            feature, embedding = encoder.tell(encoder.pool(views) if pooled is None else pooled)
+            feature, embedding = encoder.from_pooled(encoder.pool(views) if pooled is None else pooled)
         return feature.float(), embedding.float()
 
 

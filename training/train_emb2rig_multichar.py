@@ -176,8 +176,8 @@ def train(config: AnimatorConfig, **more: Any) -> Path:
         with torch.no_grad():
             for name, identity in model.identities.items():
                 identity.code.copy_(model.codes[portraits.names.index(name)])
-        told = {**bundle.info, "animator": info}
-        save_bundle(engine.out / "weights", Bundle(bundle.encoder, model.decoder, told, renderer, identities))
+        described = {**bundle.info, "animator": info}
+        save_bundle(engine.out / "weights", Bundle(bundle.encoder, model.decoder, described, renderer, identities))
 
     stage = Stage(
         model=student, draw=expressions.draw, names=expressions.names, loss=objective, export=export,

@@ -23,6 +23,7 @@ from annotation.store.store import Store
 from freeavatar.errors import FreeAvatarError, InputError
 from freeavatar.faces import CROP_SIZE, align_matrix, crop_face, detect_faces, refine_face
 from freeavatar.fec import FecFace, is_fec, read_fec
+from freeavatar.models import EMBEDDING_SIZE
 from freeavatar.pipeline.sources import read_image
 
 _NEAR = 0.08
@@ -211,7 +212,7 @@ class _Pool:
         self._vectors = (
             np.stack([np.frombuffer(row["vector"], np.float32) for row in rows])
             if rows
-            else np.zeros((0, 16), np.float32)
+            else np.zeros((0, EMBEDDING_SIZE), np.float32)
         )
         self._kept: dict[str, list[np.ndarray]] = {}
 

@@ -13,6 +13,7 @@ from annotation.store.settings import read_settings
 from annotation.store.store import Store
 from annotation.store.votes import constraints_of, read_tallies
 from freeavatar.errors import FreeAvatarError
+from freeavatar.models import EMBEDDING_SIZE
 
 SMALLEST_POOL = 3
 _FEW_ANSWERS = 60
@@ -62,7 +63,11 @@ def build_index(store: Store, weights: str, *, seed: int = 0, is_fitted: bool = 
     rows = [row for row in rows if row["image_id"] in allowed]
     ids = [row["image_id"] for row in rows]
     places = {image: k for k, image in enumerate(ids)}
-    raw = np.stack([np.frombuffer(row["vector"], np.float32) for row in rows]) if rows else np.zeros((0, 16), "f4")
+    raw = (
+        np.stack([np.frombuffer(row["vector"], np.float32) for row in rows])
+        if rows
+        else np.zeros((0, EMBEDDING_SIZE), "f4")
+    )
     uses = np.zeros(len(ids))
     for row in store.rows("select image_id, count(*) as n from question_images group by image_id"):
         if row["image_id"] in places:

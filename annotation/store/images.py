@@ -13,7 +13,8 @@ import torch
 from annotation.store.ids import now
 from annotation.store.store import Store
 from freeavatar.errors import InputError
-from freeavatar.models import Bundle, adopted_bundle, open_bundle
+from freeavatar.faces import CROP_SIZE
+from freeavatar.models import EMBEDDING_SIZE, Bundle, adopted_bundle, open_bundle
 from freeavatar.pipeline.tracking import BATCH, encode_crops
 
 SHOWN_SIZE = 320
@@ -97,12 +98,12 @@ class Embedder:
 
     def embed(self, crops: Sequence[np.ndarray]) -> np.ndarray:
         """Embeddings ``(N, 16)`` of square crops of any sizes, uint8 RGB."""
-        small = [cv2.resize(crop, (144, 144), interpolation=cv2.INTER_AREA) for crop in crops]
+        small = [cv2.resize(crop, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA) for crop in crops]
         parts = [
             encode_crops(self._bundle.encoder, small[k : k + BATCH], torch.device("cpu"))[1]
             for k in range(0, len(small), BATCH)
         ]
-        return np.concatenate(parts) if parts else np.zeros((0, 16), np.float32)
+        return np.concatenate(parts) if parts else np.zeros((0, EMBEDDING_SIZE), np.float32)
 
 
 def weights_id(folder: Path | None = None) -> str:

@@ -17,6 +17,7 @@ from freeavatar.explore.lens import Lens, renderer_of
 from freeavatar.explore.sheets import MOMENTS, SheetWriter, read_cell, sheet_path
 from freeavatar.faces import track_faces
 from freeavatar.files import make_folder, replacing
+from freeavatar.models import EMBEDDING_SIZE
 from freeavatar.performance.editing import edit, neutral_of
 from freeavatar.performance.settings import AnimateOptions
 from freeavatar.pipeline.acting import act, drive_of, identity_of
@@ -183,7 +184,7 @@ def _watch(
     try:
         seen = builder.finish(controls.avatar)
     except FaceError:  # a creature's face need not look like one to the detector
-        return np.zeros((len(times), 16), np.float32), np.zeros(len(times), np.float32)
+        return np.zeros((len(times), EMBEDDING_SIZE), np.float32), np.zeros(len(times), np.float32)
     return seen.embeddings, seen.confidence
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from freeavatar.faces import CROP_SIZE
 from freeavatar.files import replacing
 
 _QUALITY = 80
@@ -29,7 +30,7 @@ class SheetLayout:
 
 THUMBNAILS = SheetLayout(48, 16)
 """For hovering over a map."""
-MOMENTS = SheetLayout(144, 8)
+MOMENTS = SheetLayout(CROP_SIZE, 8)
 """Moments of a clip, at the size of a crop."""
 
 

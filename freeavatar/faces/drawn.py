@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from freeavatar.errors import InputError
-from freeavatar.faces.align import align_matrix, inverse_matrix, transform_points, warp_image
+from freeavatar.faces.align import CROP_SIZE, align_matrix, inverse_matrix, transform_points, warp_image
 from freeavatar.faces.detect import MIN_SCORE, detect_faces, refine_face
 from freeavatar.faces.retina import Face, overlap
 from freeavatar.video import Frame
@@ -132,13 +132,13 @@ def find_drawn(image: np.ndarray, box: Box) -> Face:
 
 def _side(points: np.ndarray) -> float:
     """Side of the loose crop, in image pixels."""
-    return float(144 / np.hypot(*align_matrix(points)[:, 0]))
+    return float(CROP_SIZE / np.hypot(*align_matrix(points)[:, 0]))
 
 
 def _view(points: np.ndarray, size: int, span: float) -> np.ndarray:
     """Map of the image to a square of ``size`` pixels that shows ``span`` loose crops, ``(2, 3)``; not turned."""
     scale = size / (span * _side(points))
-    centre = transform_points(inverse_matrix(align_matrix(points)), np.array([72.0, 72.0]))
+    centre = transform_points(inverse_matrix(align_matrix(points)), np.full(2, CROP_SIZE / 2))
     return np.column_stack((np.eye(2) * scale, size / 2 - scale * centre))
 
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from freeavatar.faces.align import align_matrix, transform_points
+from freeavatar.faces.align import CROP_SIZE, align_matrix, transform_points
 
 # Linear in the aligned points, plus squares and products of the nose's offset; symmetric left to
 # right. Robust least squares on the points refine_face finds in 6,500 training crops, against
 # MediaPipe's head matrix (roll outermost, then yaw, then pitch). Degrees per crop pixel, or per its square.
-_MIDDLE = np.array((72.0, 85.0))
+_MIDDLE = np.array((CROP_SIZE / 2, 85.0))
 _EYE_DISTANCE, _DOWN, _MOUTH_WIDTH = 36.5, 39.7, 31.2
 _YAW = 2.08
 _PITCH = np.array((2.66, 2.423, 0.0182, 0.194, -0.495, -0.753))

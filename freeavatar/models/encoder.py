@@ -17,7 +17,9 @@ TOKEN_SIZE = 32
 CELL_SIZES = {2: 8, 3: 32}
 """Numbers that each cell of a CNN's maps is reduced to: of 8 x 8 pixels (stage 2), and of 16 x 16 (stage 3)."""
 VIEW = (12, 20, 132, 140)
-"""What the encoder sees of a 144 x 144 loose crop: left, top, right, bottom in crop pixels."""
+"""What the encoder sees of a loose crop: left, top, right, bottom in crop pixels."""
+CROP_SIZE = 144
+"""Side of a loose crop, :data:`freeavatar.faces.CROP_SIZE`, which lies above this package."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Encoder(nn.Module):
         Returns:
             Pooled features ``(B, feature_size)`` and unit-length expression embeddings ``(B, 16)``.
         """
-        return self.tell(self.pool(crops))
+        return self.from_pooled(self.pool(crops))
 
     def pool(self, crops: Tensor) -> Tensor:
         """What the backbone gives, ``(B, P)``, of crops as above: a ViT's patches, or the mean over a CNN's last map
@@ -105,12 +107,12 @@ class Encoder(nn.Module):
         reduce, pooled = [], backbone.num_features
         if config.has_cells:
             for stage, size in CELL_SIZES.items():
-                told = backbone.feature_info[stage]
-                reduce.append(nn.Conv2d(told["num_chs"], size, 1))
-                pooled += size * (-(-config.image_size // told["reduction"])) ** 2
+                info = backbone.feature_info[stage]
+                reduce.append(nn.Conv2d(info["num_chs"], size, 1))
+                pooled += size * (-(-config.image_size // info["reduction"])) ** 2
         return nn.ModuleList(reduce), pooled
 
-    def tell(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
+    def from_pooled(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """Features and embeddings, as above, of what :meth:`pool` gives."""
         feature = self.project(pooled)
         return feature, normalize(self.embed(nn.functional.gelu(feature)), dim=1)
@@ -137,7 +139,7 @@ def view_of_crops(crops: Tensor, size: int, *, warp: Tensor | None = None) -> Te
     Returns:
         ``(B, C, size, size)``.
     """
-    left, top, right, bottom = (v / 144 * 2 - 1 for v in VIEW)
+    left, top, right, bottom = (v / CROP_SIZE * 2 - 1 for v in VIEW)
     base = crops.new_tensor([[(right - left) / 2, 0, (right + left) / 2], [0, (bottom - top) / 2, (bottom + top) / 2]])
     if warp is None:
         theta = base.expand(len(crops), -1, -1)

@@ -124,8 +124,8 @@ def save_identity(path: Path, identity: Identity, bundle: str, avatar: str) -> N
     """
     state = {name: values.detach().cpu().contiguous() for name, values in identity.state_dict().items()}
     with replacing(path) as temporary:
-        told = {"bundle": bundle, "avatar": avatar, "controls": "\n".join(identity.names)}
-        save_file(state, temporary, metadata=told)
+        metadata = {"bundle": bundle, "avatar": avatar, "controls": "\n".join(identity.names)}
+        save_file(state, temporary, metadata=metadata)
 
 
 def load_identity(path: Path, controls: Sequence[str], bundle: str, avatar: str) -> Identity | None:
@@ -134,10 +134,10 @@ def load_identity(path: Path, controls: Sequence[str], bundle: str, avatar: str)
         return None
     try:
         with safe_open(path, "pt") as file:
-            told = file.metadata() or {}
-            if told.get("bundle") != bundle or told.get("controls") != "\n".join(controls):
+            metadata = file.metadata() or {}
+            if metadata.get("bundle") != bundle or metadata.get("controls") != "\n".join(controls):
                 return None
-            if told.get("avatar", avatar) != avatar:  # files of before do not say
+            if metadata.get("avatar", avatar) != avatar:  # files of before do not say
                 return None
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dictionary
     except (SafetensorError, OSError):

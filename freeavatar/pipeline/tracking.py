@@ -9,7 +9,7 @@ import torch
 
 from freeavatar.errors import FaceError
 from freeavatar.faces import TrackedFrame, track_faces
-from freeavatar.models import Encoder, view_of_crops
+from freeavatar.models import EMBEDDING_SIZE, Encoder, view_of_crops
 from freeavatar.performance.settings import AnimateOptions
 from freeavatar.pipeline.progress import Progress, timed
 from freeavatar.pipeline.sources import Source
@@ -82,7 +82,7 @@ class TrackBuilder:
 
     def _encode(self) -> None:
         features = np.zeros((len(self._waiting), self._encoder.config.feature_size), np.float32)
-        embeddings = np.zeros((len(self._waiting), 16), np.float32)
+        embeddings = np.zeros((len(self._waiting), EMBEDDING_SIZE), np.float32)
         found = [k for k, crop in enumerate(self._waiting) if crop is not None]
         if found:
             crops = [crop for crop in self._waiting if crop is not None]

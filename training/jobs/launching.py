@@ -11,7 +11,7 @@ from freeavatar.files import make_folder
 ROOT = Path(__file__).parents[2]
 """Where ``python -m training...`` is found."""
 _LONGEST = 7 * 24 * 60
-"""Minutes a cluster lets a run go on, unless told otherwise."""
+"""Minutes a cluster lets a run go on, unless asked otherwise."""
 
 
 def one_at_a_time(folder: Path) -> BaseFileLock:

@@ -110,8 +110,8 @@ def _refit(folder: Path, config: JobConfig) -> list[str]:
         "engine.out": folder / "decoder", "engine.steps": plan.refit, "engine.log-every": max(1, plan.refit // 30),
         "engine.device": config.device.partition(":")[0],
     }  # fmt: skip
-    told = [text for name, value in options.items() for text in (f"--{name}", str(value))]
-    return [sys.executable, "-m", "training.train_emb2rig_multichar", str(REFIT), *told]
+    options_text = [text for name, value in options.items() for text in (f"--{name}", str(value))]
+    return [sys.executable, "-m", "training.train_emb2rig_multichar", str(REFIT), *options_text]
 
 
 def _compare(folder: Path, config: JobConfig, weights: Path) -> list[str]:
@@ -179,7 +179,7 @@ class Runner:
     def _run(self, step: Step) -> str:
         """Run a stage to its end; why it failed, or nothing."""
         logger.info("%s", step.title)
-        log, began, told = self._folder / LOG, time.monotonic(), False
+        log, began, is_signalled = self._folder / LOG, time.monotonic(), False
         start = log.stat().st_size if log.exists() else 0
         with log.open("ab") as out:
             process = subprocess.Popen(
@@ -189,9 +189,9 @@ class Runner:
         self._tell("running", step, child=process.pid)
         while process.poll() is None:
             self._is_ending |= (self._folder / STOP).exists()
-            if self._is_ending and not told:
+            if self._is_ending and not is_signalled:
                 process.terminate()
-                told = True
+                is_signalled = True
             if time.time() - self._last["beat"] > _BEAT:
                 self._tell("running", step, child=process.pid)
             time.sleep(_PAUSE)
@@ -207,9 +207,9 @@ def reason_of(code: int, log: Path, start: int) -> str:
     with log.open("rb") as file:
         file.seek(start)
         lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-    told = [line.partition(MARK)[2] for line in lines if MARK in line]
-    if told:
-        return told[-1]
+    marked = [line.partition(MARK)[2] for line in lines if MARK in line]
+    if marked:
+        return marked[-1]
     if code < 0:
         name = signal.Signals(-code).name
         why = ", as the system does when memory runs out" if name == "SIGKILL" else ""

@@ -161,11 +161,11 @@ def _on_shipped(config: CompareConfig, bundles: list[Bundle], device: torch.devi
 def rig_correlation(bundle: Bundle, features: np.ndarray, rigs: np.ndarray, device: torch.device) -> float:
     """Mean Pearson r over the channels that move, of rigs decoded for the generic avatar."""
     with torch.inference_mode():
-        told = bundle.decoder(torch.from_numpy(features).float().to(device)).cpu().numpy()
+        predicted = bundle.decoder(torch.from_numpy(features).float().to(device)).cpu().numpy()
     moves = rigs.std(0) > 0.03
-    told, true = (values[:, moves] - values[:, moves].mean(0) for values in (told, rigs))
-    scale = np.linalg.norm(told, axis=0) * np.linalg.norm(true, axis=0)
-    return float(((told * true).sum(0) / np.maximum(scale, 1e-9)).mean())
+    predicted, true = (values[:, moves] - values[:, moves].mean(0) for values in (predicted, rigs))
+    scale = np.linalg.norm(predicted, axis=0) * np.linalg.norm(true, axis=0)
+    return float(((predicted * true).sum(0) / np.maximum(scale, 1e-9)).mean())
 
 
 def film_both(config: CompareConfig, bundles: list[Bundle]) -> dict[str, str]:

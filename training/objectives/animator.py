@@ -81,7 +81,7 @@ def look(encoder: Encoder, pictures: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Judge:
-    """What looks on and never moves: encoder and renderer, with all the avatars it can draw."""
+    """What judges and is never trained: encoder and renderer, with all the avatars it can draw."""
 
     def __init__(self, encoder: Encoder, renderer: NeuralRenderer, portraits: Portraits, device: torch.device) -> None:
         self.encoder, self.renderer, self.names = encoder, renderer, portraits.names
@@ -190,8 +190,8 @@ class AnimatorObjective:
         assert self._teacher is not None
         players = torch.cat([batch["avatars"], batch["players"]])
         with torch.no_grad():
-            told = self._teacher.unbounded(batch["taught"], self._judge.appearance.code[players])
-        return rig_loss(rigs, told, self._deviation, self._all, is_exact=True)
+            taught = self._teacher.unbounded(batch["taught"], self._judge.appearance.code[players])
+        return rig_loss(rigs, taught, self._deviation, self._all, is_exact=True)
 
     def _image_loss(self, model: Any, rigs: Tensor, batch: Batch) -> Tensor:
         few, players = slice(self._perceived), batch["players"][: self._perceived]

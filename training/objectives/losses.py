@@ -42,17 +42,17 @@ def triplet_loss(embedding: Tensor, triplets: Tensor, margin: Tensor | float) ->
     return (relu(near - (a - n).square().sum(1) + margin) + relu(near - (p - n).square().sum(1) + margin)).mean()
 
 
-def emotion_loss(told: Tensor, emotions: Tensor) -> Tensor:
+def emotion_loss(logits: Tensor, emotions: Tensor) -> Tensor:
     """Cross-entropy with labels smoothed by a tenth, for they are noisy.
 
     Args:
-        told: logits, ``(B, C)``.
+        logits: logits, ``(B, C)``.
         emotions: class of each image, ``(B,)`` int64; -1 for images without one.
 
     Returns:
         Scalar: the mean over images that have a class; 0 if none has.
     """
-    total = cross_entropy(told, emotions, ignore_index=-1, label_smoothing=0.1, reduction="sum")
+    total = cross_entropy(logits, emotions, ignore_index=-1, label_smoothing=0.1, reduction="sum")
     return total / (emotions >= 0).sum().clamp_min(1)
 
 

@@ -34,8 +34,8 @@ class SilverLoss(nn.Module):
         Returns:
             Scalar.
         """
-        told, deviation = self._mean_brows(rigs * self.scale.exp() + self.shift), deviation.clamp_min(0.05)
-        return rig_loss(told, self._mean_brows(labels), deviation, self._alive, is_exact=False)  # type: ignore[arg-type]
+        predicted, deviation = self._mean_brows(rigs * self.scale.exp() + self.shift), deviation.clamp_min(0.05)
+        return rig_loss(predicted, self._mean_brows(labels), deviation, self._alive, is_exact=False)  # type: ignore[arg-type]
 
     def _mean_brows(self, rigs: Tensor) -> Tensor:
         return (rigs + rigs[:, self._pair]) / 2  # type: ignore[index]
