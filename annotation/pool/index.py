@@ -63,11 +63,8 @@ def build_index(store: Store, weights: str, *, seed: int = 0, is_fitted: bool = 
     rows = [row for row in rows if row["image_id"] in allowed]
     ids = [row["image_id"] for row in rows]
     places = {image: k for k, image in enumerate(ids)}
-    raw = (
-        np.stack([np.frombuffer(row["vector"], np.float32) for row in rows])
-        if rows
-        else np.zeros((0, EMBEDDING_SIZE), "f4")
-    )
+    vectors = [np.frombuffer(row["vector"], np.float32) for row in rows]
+    raw = np.stack(vectors) if rows else np.zeros((0, EMBEDDING_SIZE), np.float32)
     uses = np.zeros(len(ids))
     for row in store.rows("select image_id, count(*) as n from question_images group by image_id"):
         if row["image_id"] in places:

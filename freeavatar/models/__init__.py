@@ -25,8 +25,8 @@ from freeavatar.models.library import adopted_bundle, open_bundle
 from freeavatar.models.neural_renderer import NeuralRenderer, NeuralRendererConfig
 
 __all__ = [
-    "DEFAULT_WEIGHTS", "EMBEDDING_SIZE", "PORTRAIT_SIZE", "Appearance", "Bundle", "DecoderConfig", "Encoder", "EncoderConfig",
-    "Identities", "Identity", "NeuralRenderer", "NeuralRendererConfig", "RigDecoder", "adopted_bundle",
+    "DEFAULT_WEIGHTS", "EMBEDDING_SIZE", "PORTRAIT_SIZE", "Appearance", "Bundle", "DecoderConfig", "Encoder",
+    "EncoderConfig", "Identities", "Identity", "NeuralRenderer", "NeuralRendererConfig", "RigDecoder", "adopted_bundle",
     "backbone_input", "bundle_id", "load_bundle", "load_encoder", "load_renderer", "make_backbone", "open_bundle",
     "save_bundle", "save_renderer", "to_luma", "view_of_crops",
 ]  # fmt: skip
