@@ -14,10 +14,10 @@ from pathlib import Path
 
 import gradio as gr
 
+from freeavatar.animations import animations_folder
 from freeavatar.errors import FreeAvatarError
 from freeavatar.explore.export import plotly_script
 from freeavatar.paths import avatars_folder
-from freeavatar.runs import runs_folder
 from webapp.admin import tab as admin
 from webapp.animate import tab as animate
 from webapp.common.doors import PASSWORD, is_allowed
@@ -63,7 +63,9 @@ def build(tabs: Sequence[str] = TABS, *, labels: Path | None = None) -> gr.Block
 
 def launch(demo: gr.Blocks, *, tabs: Sequence[str] = TABS, **options: object) -> tuple:
     """Launch ``demo`` with the project's settings; ``options`` go to ``gr.Blocks.launch``."""
-    folders = [str(path) for path in (runs_folder(), avatars_folder(), animate.EXAMPLES)] if "animate" in tabs else []
+    folders = (
+        [str(path) for path in (animations_folder(), avatars_folder(), animate.EXAMPLES)] if "animate" in tabs else []
+    )
     return demo.queue(default_concurrency_limit=4).launch(
         theme=THEME, css=CSS + animate.CSS + label.CSS + explore.CSS + train.CSS + admin.CSS, i18n=I18N,
         max_file_size="500mb" if {"animate", "explore"} & set(tabs) else "1kb",

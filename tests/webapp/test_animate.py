@@ -9,9 +9,9 @@ import gradio as gr
 import numpy as np
 import pytest
 
+from freeavatar.animations import animations_folder
 from freeavatar.avatars import available_avatars, avatar_path, load_avatar, public_avatars
 from freeavatar.errors import AvatarError, InputError
-from freeavatar.runs import runs_folder
 from tests.files import write_clip
 from webapp.animate import clip, moment, results, running
 from webapp.animate.controls import DEFAULTS, NAMES, REGIONS, options_of, settings_of, values_of
@@ -47,7 +47,7 @@ def made(short_clip, tmp_path_factory):
 def done(made, monkeypatch):
     """A copy of that run in a home of this test's own."""
     id, home = made
-    shutil.copytree(home / "animations", runs_folder())
+    shutil.copytree(home / "animations", animations_folder())
     return load_run(id)
 
 
@@ -75,21 +75,21 @@ def test_a_failed_run_leaves_nothing(tmp_path, actor_frames):
     grey = write_clip(tmp_path / "grey.mp4", [actor_frames[0] * 0 + 90] * 3)
     with pytest.raises(gr.Error, match="no face was found"):
         play(grey)
-    assert not list(runs_folder().iterdir())
+    assert not list(animations_folder().iterdir())
 
 
 def test_closing_a_run_stops_it_and_deletes_its_files(short_clip):
     steps = running.run(None, str(short_clip), *WHOLE, ["ines"], *PLAIN)
     assert any("Step 2 of 2" in status for status, _ in steps)
     steps.close()
-    assert not list(runs_folder().iterdir())
+    assert not list(animations_folder().iterdir())
 
 
 def test_the_last_moment_to_cancel_keeps_nothing_either(short_clip):
     steps = running.run(None, str(short_clip), *WHOLE, ["ines"], *PLAIN)
     assert any("frames animated" in status for status, _ in steps)
     steps.close()
-    assert not list(runs_folder().iterdir())
+    assert not list(animations_folder().iterdir())
 
 
 def test_only_a_run_under_way_can_be_stopped(short_clip):

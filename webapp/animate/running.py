@@ -12,10 +12,10 @@ from typing import Any
 
 import gradio as gr
 
+from freeavatar.animations import prune_animations
 from freeavatar.errors import FreeAvatarError, InputError
 from freeavatar.files import replacing
 from freeavatar.pipeline import Player, Progress, Report, animate_steps, load_take, save_profile
-from freeavatar.runs import prune_runs
 from freeavatar.video import VideoReader
 from webapp.animate import clip as clips
 from webapp.animate.controls import Clip, options_of, settings_of
@@ -120,7 +120,7 @@ def _animate(
         _check_length((clip.end or info.duration) - clip.start)
     if clip.end is not None and clip.end >= (info.duration or clips.MAX_SECONDS) - 0.01:
         options = replace(options, end=None)
-    prune_runs()
+    prune_animations()
     folder, copy = new_run(video)
     try:
         settings = _keep_profile(settings, folder)

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from freeavatar.animations import DAYS, animations_folder, find_animation, make_animation
 from freeavatar.errors import InputError
 from freeavatar.files import make_folder, replacing
-from freeavatar.runs import DAYS, find_run, make_run, runs_folder
 
 _FILE = "run.json"
 
@@ -38,7 +38,7 @@ class Run:
     @property
     def folder(self) -> Path:
         """Where its files are."""
-        return runs_folder() / self.id
+        return animations_folder() / self.id
 
     @property
     def video(self) -> Path:
@@ -89,7 +89,7 @@ def load_run(id: Any) -> Run:
     Raises:
         InputError: there is none, or no longer.
     """
-    folder = find_run(id) if isinstance(id, str) else None
+    folder = find_animation(id) if isinstance(id, str) else None
     try:
         if folder is None:
             raise ValueError(id)
@@ -110,7 +110,7 @@ def new_run(video: Path) -> tuple[Path, Path]:
     Raises:
         InputError: it cannot be made, or not be copied to.
     """
-    folder = make_run()
+    folder = make_animation()
     copy = make_folder(folder / "input") / video.name
     try:
         with suppress(OSError):

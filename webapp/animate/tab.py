@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import gradio as gr
 
-from freeavatar.runs import prune_runs
+from freeavatar.animations import prune_animations
 from webapp.animate.clip import EXAMPLES, build_clip, connect_clip, warm_up
 from webapp.animate.controls import build_controls
 from webapp.animate.moment import curves_of, faces_at
@@ -33,7 +33,7 @@ CSS = (Path(__file__).parent / "animate.css").read_text()
 
 def build(demo: gr.Blocks) -> None:
     """Lay the tab out inside ``demo``, the current ``gr.Blocks``."""
-    prune_runs()
+    prune_animations()
     with gr.Tab(word("animate.video")):
         whom = _build_video(demo)
     with gr.Tab(word("animate.live")):

@@ -18,27 +18,27 @@ _log = logging.getLogger(__name__)
 _RUN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6,32}")
 
 
-def runs_folder() -> Path:
+def animations_folder() -> Path:
     """Where animations are kept, one folder each; it may not exist yet."""
     return home() / "animations"
 
 
-def make_run() -> Path:
+def make_animation() -> Path:
     """A new folder for one animation, under a name that nobody can guess.
 
     Raises:
         InputError: it cannot be made.
     """
-    return make_folder(runs_folder() / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid4().hex}")
+    return make_folder(animations_folder() / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid4().hex}")
 
 
-def find_run(name: str) -> Path | None:
+def find_animation(name: str) -> Path | None:
     """The folder of a run by its name, which may come from a link; None if there is none."""
-    folder = runs_folder() / name
+    folder = animations_folder() / name
     return folder if _RUN.fullmatch(name) and folder.is_dir() and not folder.is_symlink() else None
 
 
-def prune_runs(days: float = DAYS) -> list[str]:
+def prune_animations(days: float = DAYS) -> list[str]:
     """Delete animations that nothing was written to for so long; nothing else is touched.
 
     Args:
@@ -49,8 +49,8 @@ def prune_runs(days: float = DAYS) -> list[str]:
     """
     limit = time.time() - days * 86400
     gone = []
-    for folder in sorted(runs_folder().glob("*")):
-        if find_run(folder.name) is None or _touched(folder) >= limit:
+    for folder in sorted(animations_folder().glob("*")):
+        if find_animation(folder.name) is None or _touched(folder) >= limit:
             continue
         try:
             shutil.rmtree(folder)
