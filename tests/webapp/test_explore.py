@@ -104,8 +104,8 @@ def test_a_click_finds_neighbours_a_rig_and_avatars(desk):
     assert len(found["near"]) == 8 and len(found["far"]) == 4 and "p:7" not in [n["ref"] for n in found["near"]]
     assert [n["distance"] for n in found["near"]] == sorted(n["distance"] for n in found["near"])
     np.testing.assert_allclose(found["point"], unpack(desk.map(request)["points"], "f4")[14:16], atol=1e-5)
-    worn = desk.looking.wear(request)
-    assert len(worn["rig"]) == 52 and worn["pictures"][0]["avatar"] == "ines"
+    decoded = desk.looking.decode(request)
+    assert len(decoded["rig"]) == 52 and decoded["pictures"][0]["avatar"] == "ines"
     assert len(desk.looking.morph(request | {"first": "p:7", "last": "p:8"})["pictures"]) == 9
 
 
@@ -156,7 +156,7 @@ def test_a_bundle_without_a_decoder_draws_map_and_path_and_says_what_it_lacks(de
     request = opened(desk, "half")
     assert desk.map(request)["dims"] == 2 and len(desk.looking.look(request | {"ref": "p:0"})["near"]) == 8
     with pytest.raises(WeightsError, match="the bundle half has no decoder"):
-        desk.looking.wear(request | {"ref": "p:0"})
+        desk.looking.decode(request | {"ref": "p:0"})
     upload = shutil.copy(short_clip, tmp_path / "uploads" / "a.mp4")
     end = finished(desk, desk.moving.trace(request | {"path": str(upload)}))
     path = desk.moving.clip(request | end["result"])
@@ -247,17 +247,17 @@ def test_a_stopped_job_ends_and_says_so():
     def steps():
         while True:
             time.sleep(0.01)
-            yield None, "Busy"
+            yield None, lambda _: "Busy"
 
     job = jobs.start("work", steps())
     jobs.stop(job)
     for _ in range(200):
-        if jobs.watch(job)["state"] == "stopped":
+        if jobs.watch(job, "en")["state"] == "stopped":
             break
         time.sleep(0.01)
-    assert jobs.watch(job)["state"] == "stopped"
+    assert jobs.watch(job, "en")["state"] == "stopped"
     with pytest.raises(InputError, match="not known any more"):
-        jobs.watch("another")
+        jobs.watch("another", "en")
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_a_point_shows_its_face_on_hover_and_its_neighbours_on_a_click(page):
     page.mouse.click(*place_of(page, index))
     page.wait_for_selector(f".exp-caption:has-text('{index}.png')")
     assert page.locator(".exp-near img").count() == 8 and page.locator(".exp-far img").count() == 4
-    page.wait_for_selector(".exp-wearing img")
+    page.wait_for_selector(".exp-playing img")
     neighbour = page.locator(".exp-near .exp-small").first
     name = neighbour.get_attribute("title")
     page.click("[data-from]")

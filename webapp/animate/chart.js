@@ -1,16 +1,9 @@
-// Curves of a run, drawn by Plotly, which is loaded when there is something to draw. A click picks that moment.
+// Curves of a run, drawn by Plotly. A click picks that moment.
 
-export function start({ element, props, trigger, watch, words, SCRIPT }) {
+import { loadPlotly } from "../common/plotly.js";
+
+export function start({ element, props, trigger, watch, words, PLOTLY }) {
   const COLORS = ["#0d9488", "#e11d48", "#7c3aed", "#d97706", "#2563eb", "#65a30d", "#db2777", "#64748b"];
-  let loading = null;
-
-  const load = () => (loading = loading || new Promise((done, fail) => {
-    if (window.Plotly) return done();
-    const script = document.createElement("script");
-    script.src = `${location.pathname.replace(/\/$/, "")}/gradio_api/file=${SCRIPT}`;
-    [script.onload, script.onerror] = [done, fail];
-    document.head.append(script);
-  }));
 
   const isNarrow = () => element.clientWidth < 500;
   const isDark = () => document.body.classList.contains("dark");
@@ -49,7 +42,7 @@ export function start({ element, props, trigger, watch, words, SCRIPT }) {
     const value = props.value || {};
     const node = element.querySelector(".fa-chart");
     if (!value.times) return;
-    await load();
+    await loadPlotly(PLOTLY);
     const [traces, layout] = figure(value);
     node.setAttribute("role", "img");
     node.setAttribute("aria-label", words.label.replace("{names}", value.curves.map((c) => c.name).join(", ")));

@@ -115,7 +115,7 @@ def _build_moment() -> tuple[Any, ...]:
     second = gr.Slider(0, 1, 0, step=0.001, label=word("result.second"), elem_id="moment-second")
     curves = gr.HTML(
         value={}, html_template='<div class="fa-chart"></div>',
-        js_on_load=script(_HERE / "chart.js", words="chart.", events=["pick"], SCRIPT=str(plotly_script())),
+        js_on_load=script(_HERE / "chart.js", words="chart.", events=["pick"], PLOTLY=str(plotly_script())),
         elem_id="chart",
     )  # fmt: skip
     with gr.Row(equal_height=False, elem_id="compare"):

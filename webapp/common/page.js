@@ -21,3 +21,6 @@ export async function call(server, name, request) {
   if (reply.error) throw Object.assign(new Error(reply.error), { isReply: true });
   return reply;
 }
+
+// A text with its {values} filled in.
+export const fill = (text, values) => text.replaceAll(/\{(\w+)\}/g, (_, name) => values[name]);

@@ -5,8 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 from freeavatar.errors import FreeAvatarError
+from webapp.common.words import DEFAULT, WORDS
 
 Reply = dict[str, Any]
+
+
+def language_in(request: Reply) -> str:
+    """The language that a script of the page asks for."""
+    language = request.get("language")
+    return language if language in WORDS else DEFAULT
 
 
 def explained(act: Callable[[Reply], Reply]) -> Callable[[Any], Reply]:

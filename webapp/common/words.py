@@ -6,8 +6,13 @@ from typing import Any
 
 import gradio as gr
 
-WORDS: dict[str, dict[str, str]] = json.loads((Path(__file__).parent / "words.json").read_text(encoding="utf-8"))
-"""Per language, its words by key; ``{name}`` is filled in."""
+from freeavatar.errors import FreeAvatarError, Message
+
+_FILE = json.loads((Path(__file__).parent / "words.json").read_text(encoding="utf-8"))
+MESSAGES: dict[str, dict[str, str]] = _FILE.pop("messages")
+"""Per language other than English, the libraries' messages by their English template."""
+WORDS: dict[str, dict[str, str]] = _FILE
+"""Per language, the page's words by key; ``{name}`` is filled in."""
 DEFAULT = "en"
 I18N = gr.I18n(**WORDS)
 """For ``launch``: the browser translates what :func:`word` marked."""
@@ -29,6 +34,15 @@ def say(language: str, key: str, **values: object) -> str:
         KeyError: there is no such word, or one of its values is missing.
     """
     return WORDS[language][key].format(**values)
+
+
+def translated(message: Message | FreeAvatarError, language: str) -> str:
+    """What a library says, in a language; in English where nobody has translated it."""
+    if isinstance(message, FreeAvatarError):
+        message = message.message
+    template = MESSAGES.get(language, {}).get(message.template, message.template)
+    values = [translated(v, language) if isinstance(v, (Message, FreeAvatarError)) else v for v in message.values]
+    return template.format(*values) if values else template
 
 
 def language_of(request: gr.Request | None) -> str:

@@ -17,13 +17,14 @@ from freeavatar.explore.fitting import fit_steps
 from freeavatar.explore.lens import available_bundles
 from freeavatar.explore.maps import MapConfig, aligned
 from freeavatar.explore.sheets import THUMBNAILS
+from webapp.common.replies import Reply, language_in
 from webapp.explore.export import EXPORTS
 from webapp.explore.faces import Clips, Faces, captions_of
-from webapp.explore.jobs import Jobs, Steps
+from webapp.explore.jobs import Jobs, Steps, words
 from webapp.explore.looking import Looking
 from webapp.explore.moving import Moving
 from webapp.explore.pool import Pool, embed_steps
-from webapp.explore.replies import Reply, number, number_column, packed, words_column
+from webapp.explore.replies import number, number_column, packed, words_column
 from webapp.explore.shelf import Shelf, config_of, indices_of, lens_of, maps_folder
 
 _WRONG_PAUSE = 1.0
@@ -51,7 +52,7 @@ class Explorer:
         looking, moving = self.looking, self.moving
         return [
             self.start, self.open, self.map, self.embed, self.job, self.stop, self.sheet, self.ask, self.export,
-            looking.look, looking.glimpse, looking.wear, looking.morph, looking.find, looking.compare,
+            looking.look, looking.glimpse, looking.decode, looking.morph, looking.find, looking.compare,
             looking.neighbours, looking.faces, moving.trace, moving.clip, moving.moment, moving.drop,
         ]  # fmt: skip
 
@@ -67,7 +68,7 @@ class Explorer:
         """The pool under a bundle: how many points, and what to colour them by."""
         lens, weights = lens_of(request)
         pool = self._shelf.read(weights)
-        columns = [words_column("cluster", [f"cluster {k + 1}" for k in pool.clusters.labels])]
+        columns = [words_column("cluster", [str(k + 1) for k in pool.clusters.labels])]
         columns += [words_column(name, pool.words[name]) for name in ("label", "person", "avatar", "kind")]
         columns.append(number_column("disagreement", pool.disagreement))
         cells = np.empty(len(pool.ids), np.uint32)
@@ -88,7 +89,7 @@ class Explorer:
         points = drawn.points
         if request.get("onto"):
             points = self._turned(pool, points, self._shelf.pool(request, "onto"), config)
-        return {"points": packed(points), "dims": config.dims, "trust": number(drawn.trust), "name": config.name}
+        return {"points": packed(points), "dims": config.dims, "trust": number(drawn.trust), "method": config.method}
 
     def _turned(self, pool: Pool, points: np.ndarray, other: Pool, config: MapConfig) -> np.ndarray:
         onto = self._shelf.map(other, config)
@@ -98,7 +99,7 @@ class Explorer:
 
     def _fit(self, pool: Pool, config: MapConfig) -> Steps:
         for seconds in fit_steps(pool.vectors, config, maps_folder(pool)):
-            yield None, f"Fitting {config.name}: {seconds:.0f} s. PCA is shown meanwhile."
+            yield None, words("explore.fitting", name=config.name, seconds=round(seconds))
             if not seconds:
                 break
         return {}
@@ -109,14 +110,15 @@ class Explorer:
 
         def steps() -> Steps:
             for done, total in embed_steps(self._shelf.store, weights, lambda crops: lens.encode(crops)[1]):
-                yield done / max(total, 1), f"Embedding the pool under {request['bundle']}: {done} of {total}."
+                told = words("explore.embedding", bundle=request["bundle"], done=done, total=total)
+                yield done / max(total, 1), told
             return {}
 
         return {"job": self._jobs.start("work", steps())}
 
     def job(self, request: Reply) -> Reply:
         """How far a job is."""
-        return self._jobs.watch(str(request.get("job")))
+        return self._jobs.watch(str(request.get("job")), language_in(request))
 
     def stop(self, request: Reply) -> Reply:
         """Stop a job."""
@@ -144,9 +146,10 @@ class Explorer:
         """Chosen images as a list, NPZ or CSV; or the map as one HTML file."""
         pool, kind = self._shelf.pool(request), str(request.get("kind"))
         if kind not in EXPORTS:
-            raise InputError(f"there is no export {kind!r}: use {', '.join(EXPORTS)}.")
+            raise InputError("there is no export {!r}: use {}.", kind, ", ".join(EXPORTS))
         drawn = self._shelf.shown(pool, request)
         name, mime, data = EXPORTS[kind](
-            pool, drawn, indices_of(request, pool), lambda number: self._shelf.sheet(pool.token, number)
-        )
+            pool, drawn, indices_of(request, pool), lambda number: self._shelf.sheet(pool.token, number),
+            language_in(request),
+        )  # fmt: skip
         return {"name": name, "mime": mime, "data": base64.b64encode(data).decode()}

@@ -1,118 +1,134 @@
-// ---- one face, a set of faces, a search, a morph
+// One face, a set of faces, a search, a morph.
 
-async function select(ref) {
-  const clip = /^c:([^:]+):[^:]+:(\d+)$/.exec(ref);
-  if (clip) showMoment(clip[1], Number(clip[2]));
+import { escape } from "../common/page.js";
+import { momentWords, showMoment } from "./clip.js";
+import { $, act, ask, call, figure, keep, page, say, state, unpack, word } from "./context.js";
+import { draw, plotOf } from "./map.js";
+import { showNeighbours } from "./pair.js";
+
+export async function select(ref) {
+  const [kind, clip, track, moment] = ref.split(":");
+  if (kind === "c") showMoment(clip, Number(moment));
   const found = await call("look", { ref });
+  if (kind === "c") found.caption = momentWords(clip, track, Number(moment));
   state.selected = ref;
   page.ring = found.point;
   keep();
   show(found);
   for (const number of page.sides.keys()) draw(number);
-  await wear(ref);
+  await showAvatars(ref);
   if (page.sides[1] && ref.startsWith("p:")) await showNeighbours(ref);
 }
 
 // The chosen face's place on a map that was drawn since.
-async function ring(ref) {
+export async function ring(ref) {
   if (!ref.startsWith("p:")) page.ring = (await call("look", { ref })).point;
   else page.ring = null;
   for (const number of page.sides.keys()) await draw(number);
 }
 
-const small = ({ ref, face, distance, caption, is_new: isNew }) => `
+export const small = ({ ref, face, distance, caption, is_new: isNew }) => `
   <button class="exp-small ${isNew ? "exp-new" : ""}" data-ref="${ref}" title="${escape(caption)}">
   <img src="${face}" alt="${escape(caption)}"><span>${distance ? figure(distance) : ""}</span></button>`;
 
-function clickable(box) {
+export function clickable(box) {
   box.querySelectorAll("[data-ref]").forEach((node) => node.addEventListener("click", act(() => select(node.dataset.ref))));
 }
 
 function show({ ref, face, caption, near, far }) {
   const panel = $(".exp-panel");
   panel.innerHTML = `
-    <img class="exp-large" src="${face}" alt="The chosen face">
+    <img class="exp-large" src="${face}" alt="${word("panel")}">
     <p class="exp-caption">${escape(caption)}</p>
-    <div class="exp-row"><button data-from>Start a morph here</button>
-      ${state.from && state.from !== ref ? "<button data-to>Morph to this face</button>" : ""}</div>
-    <h3>Nearest</h3><div class="exp-near">${near.map(small).join("") || "<p>The pool has no other face.</p>"}</div>
-    <h3>Farthest</h3><div class="exp-far">${far.map(small).join("")}</div>
-    <div class="exp-worn"><p class="exp-dim">Decoding ...</p></div>`;
+    <div class="exp-row"><button data-from>${word("morph.from")}</button>
+      ${state.from && state.from !== ref ? `<button data-to>${word("morph.to")}</button>` : ""}</div>
+    <h3>${word("nearest")}</h3><div class="exp-near">${near.map(small).join("") || `<p>${word("alone")}</p>`}</div>
+    <h3>${word("farthest")}</h3><div class="exp-far">${far.map(small).join("")}</div>
+    <div class="exp-decoded"><p class="exp-dim">${word("decoding")}</p></div>`;
   clickable(panel);
   panel.querySelector("[data-from]").addEventListener("click", () => {
     state.from = ref;
     keep();
-    say("Now click on the face to morph to, then on Morph to this face.");
+    say(word("morph.hint"));
   });
   panel.querySelector("[data-to]")?.addEventListener("click", act(() => morph(state.from, ref)));
 }
 
-async function wear(ref) {
-  const box = $(".exp-worn");
+// The rig of a face, and avatars with its expression.
+export async function showAvatars(ref) {
+  const box = $(".exp-decoded");
   if (!box) return;
-  const reply = await server.wear({ ...view(), ref });
-  if (state.selected !== ref || !box.isConnected) return;
-  if (reply.error) {
-    box.innerHTML = `<p class="exp-note">${escape(reply.error)}</p>`;
-    return;
+  let html;
+  try {
+    html = decodedHtml(await ask("decode", { ref }));
+  } catch (error) {
+    if (!error.isReply) throw error;
+    html = `<p class="exp-note">${escape(error.message)}</p>`;
   }
-  const bars = reply.rig.filter(([, weight]) => weight > 0.02).slice(0, 14);
-  box.innerHTML = `<h3>Avatars</h3><div class="exp-wearing">${reply.pictures.map(({ avatar, face }) =>
-    `<figure><img src="${face}" alt="${escape(avatar)} with this expression"><figcaption>${escape(avatar)}</figcaption></figure>`)
-    .join("")}</div><h3>Rig</h3><div class="exp-rig" role="list">${bars.map(([name, weight]) =>
-    `<div role="listitem"><span>${name}</span><i><b style="width:${100 * weight}%"></b></i><em>${figure(weight)}</em></div>`)
-    .join("") || '<p class="exp-dim">Every control rests.</p>'}</div>`;
+  if (state.selected === ref && box.isConnected) box.innerHTML = html;
+}
+
+function decodedHtml({ rig, pictures }) {
+  const bars = rig.filter(([, weight]) => weight > 0.02).slice(0, 14).map(([name, weight]) => `<div role="listitem">
+    <span>${name}</span><i><b style="width:${100 * weight}%"></b></i><em>${figure(weight)}</em></div>`);
+  const figures = pictures.map(({ avatar, face }) => `<figure><img src="${face}"
+    alt="${escape(word("plays", { avatar }))}"><figcaption>${escape(avatar)}</figcaption></figure>`);
+  return `<h3>${word("avatars")}</h3><div class="exp-playing">${figures.join("")}</div><h3>${word("rig")}</h3>
+    <div class="exp-rig" role="list">${bars.join("") || `<p class="exp-dim">${word("rig.rests")}</p>`}</div>`;
 }
 
 async function morph(first, last) {
-  say("Drawing the morph ...");
+  say(word("morph.drawing"));
   const { pictures, ends } = await call("morph", { first, last });
   say("");
   const box = $(".exp-morph");
   box.hidden = false;
-  box.innerHTML = `<h3>Morph by ${escape(state.avatars[0])}: the straight line between two faces, decoded</h3>
-    <div class="exp-strip"><img src="${ends[0]}" alt="First face">${pictures.map((url, k) =>
-      `<img src="${url}" alt="Step ${k + 1} of ${pictures.length}">`).join("")}<img src="${ends[1]}" alt="Last face"></div>`;
+  const step = (k) => word("morph.step", { number: k + 1, count: pictures.length });
+  box.innerHTML = `<h3>${escape(word("morph.title", { avatar: state.avatars[0] }))}</h3>
+    <div class="exp-strip"><img src="${ends[0]}" alt="${word("morph.first")}">${pictures.map((url, k) =>
+      `<img src="${url}" alt="${step(k)}">`).join("")}<img src="${ends[1]}" alt="${word("morph.last")}"></div>`;
   box.scrollIntoView({ behavior: "smooth", block: "nearest" });
 }
 
-async function search(path, name) {
+export async function search(path, name) {
   const { ref } = await call("find", { path, name });
   await select(ref);
-  say(`${name}: the ring shows where its largest face lands.`);
+  say(word("found", { name }));
 }
 
 // ---- a set
 
-function choose(indices) {
+const counted = (key, count) => word(count === 1 ? `${key}.one` : key, { count });
+
+export function choose(indices) {
   page.chosen = indices;
   const box = $(".exp-set");
   box.hidden = !indices.length;
-  const asks = page.offered.may_ask
-    ? `${page.offered.needs_password ? '<input type="password" placeholder="Password" aria-label="Password of the Label admin tab">' : ""}
-      <button data-ask>Send to Label as questions</button>` : "";
-  box.innerHTML = `<b>${indices.length} ${indices.length === 1 ? "face" : "faces"} chosen</b> ${asks}
-    ${[["list", "Images list"], ["npz", "NPZ"], ["csv", "CSV"], ["html", "These as HTML"]].map(([kind, name]) =>
-      `<button data-export="${kind}">${name}</button>`).join("")}<button data-none>Choose none</button>`;
+  const password = page.offered.needs_password
+    ? `<input type="password" placeholder="${word("password")}" aria-label="${word("password.info")}">` : "";
+  box.innerHTML = `<b>${counted("chosen", indices.length)}</b>
+    ${page.offered.may_ask ? `${password} <button data-ask>${word("ask")}</button>` : ""}
+    ${["list", "npz", "csv", "html"].map((kind) =>
+      `<button data-export="${kind}">${word(`export.${kind}`)}</button>`).join("")}
+    <button data-none>${word("choose_none")}</button>`;
   box.querySelector("[data-none]").addEventListener("click", act(async () => {
     choose([]);
     for (const number of page.sides.keys()) await Plotly.restyle(plotOf(number), { selectedpoints: [null] });
   }));
   box.querySelector("[data-ask]")?.addEventListener("click", act(async () => {
-    const password = box.querySelector("input")?.value || "";
-    const { queued } = await call("ask", { indices: page.chosen, password });
-    say(`${queued} ${queued === 1 ? "question" : "questions"} queued: annotators get them next.`);
+    const { queued } = await call("ask", { indices: page.chosen, password: box.querySelector("input")?.value || "" });
+    say(counted("queued", queued));
   }));
   box.querySelectorAll("[data-export]").forEach((node) =>
     node.addEventListener("click", act(() => take(node.dataset.export, page.chosen))));
 }
 
-async function take(kind, indices) {
-  say("Preparing the file ...");
+export async function take(kind, indices) {
+  say(word("preparing"));
   const { name, mime, data } = await call("export", { kind, indices });
   const link = Object.assign(document.createElement("a"), { download: name,
     href: URL.createObjectURL(new Blob([unpack(data, Uint8Array)], { type: mime })) });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  say(`${name} is in your downloads.`);
+  say(word("saved", { name }));
 }

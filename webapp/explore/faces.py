@@ -13,7 +13,7 @@ import numpy as np
 
 from annotation.store.store import Store
 from freeavatar.errors import FaceError, InputError
-from freeavatar.explore.clips import ACTOR, ClipPath, face_at, load_path
+from freeavatar.explore.clips import ClipPath, face_at, load_path
 from freeavatar.explore.lens import Lens
 from freeavatar.faces import crop_face, detect_faces, refine_face
 from freeavatar.paths import home
@@ -38,6 +38,7 @@ class Face:
     feature: np.ndarray
     """``(D,)`` float32."""
     caption: str
+    """Empty for a moment of a clip, which the page knows itself."""
 
 
 class OtherBundleError(InputError):
@@ -82,7 +83,7 @@ class Clips:
         (self.folder(clip) / "path.json").touch()
         if path.weights != weights:
             raise OtherBundleError(
-                f"the path of {path.name} was drawn under another bundle: choose that, or draw it anew."
+                "the path of {} was drawn under another bundle: choose that, or draw it anew.", path.name
             )
         return path
 
@@ -141,8 +142,7 @@ class Faces:
         path, place = self._clips.load(clip, pool.weights), int(moment)
         if path.confidence[track][place] == 0:
             raise InputError("no face was found at this moment: choose another.")
-        who = path.name if track == ACTOR else f"{track} playing {path.name}"
-        return face_at(self._clips.folder(clip), track, place), f"{who} at {path.times[place]:.2f} s"
+        return face_at(self._clips.folder(clip), track, place), ""
 
     def _query(self, rest: str, _: Pool) -> tuple[np.ndarray, str]:
         with self._lock:
@@ -158,7 +158,7 @@ class Faces:
         image = read_image(picture)
         found = detect_faces(image)
         if not found:
-            raise FaceError(f"no face was found in {name}: use a picture of a person who looks towards the camera.")
+            raise FaceError("no face was found in {}: use a picture of a person who looks towards the camera.", name)
         sharp = refine_face(image, found[0].points) or found[0]
         with self._lock:
             ref = uuid4().hex

@@ -6,18 +6,27 @@ import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 from freeavatar.errors import FreeAvatarError, InputError
+from webapp.common.words import say, translated
 
 _LOG = logging.getLogger(__name__)
 _KEPT = 64
 _UNWATCHED = 60.0
 """Seconds after which a job nobody asks for any more is stopped."""
 
-Steps = Generator[tuple[float | None, str], None, dict[str, Any]]
+Words = Callable[[str], str]
+"""A sentence in the language that is given."""
+Steps = Generator[tuple[float | None, Words], None, dict[str, Any]]
 """Yields the share done in [0, 1], or None where that is unknown, and a sentence."""
+
+
+def words(key: str, **values: object) -> Words:
+    """A sentence of the page's words."""
+    return lambda language: say(language, key, **values)
 
 
 @dataclass
@@ -28,14 +37,14 @@ class Job:
     state: str = "waiting"
     """waiting, running, done, failed or stopped."""
     share: float | None = None
-    words: str = "Waiting for its turn ..."
+    words: Words = field(default_factory=lambda: words("explore.waiting"))
     result: dict[str, Any] = field(default_factory=dict)
     is_unwanted: bool = False
     watched: float = field(default_factory=time.monotonic)
 
-    def report(self) -> dict[str, Any]:
-        """What the page is told."""
-        return {"state": self.state, "share": self.share, "words": self.words, "result": self.result}
+    def report(self, language: str) -> dict[str, Any]:
+        """What the page shows."""
+        return {"state": self.state, "share": self.share, "words": self.words(language), "result": self.result}
 
 
 class Jobs:
@@ -67,14 +76,14 @@ class Jobs:
         try:
             while not self._is_unwanted(job):
                 job.share, job.words = next(steps)
-            job.state, job.words = "stopped", "Stopped."
+            job.state, job.words = "stopped", words("explore.stopped")
         except StopIteration as stop:
-            job.state, job.words, job.result = "done", "", stop.value
+            job.state, job.words, job.result = "done", lambda _: "", stop.value
         except FreeAvatarError as error:
-            job.state, job.words = "failed", str(error)
+            job.state, job.words = "failed", partial(translated, error)
         except Exception as error:
             _LOG.exception("a job of the Explore tab failed")
-            job.state, job.words = "failed", f"This did not work ({error}): try again."
+            job.state, job.words = "failed", words("explore.failed", error=error)
         finally:
             steps.close()
             self._on_end()
@@ -83,15 +92,15 @@ class Jobs:
     def _is_unwanted(job: Job) -> bool:
         return job.is_unwanted or time.monotonic() - job.watched > _UNWATCHED
 
-    def watch(self, job: str) -> dict[str, Any]:
-        """How far a job is.
+    def watch(self, job: str, language: str) -> dict[str, Any]:
+        """How far a job is, in a language.
 
         Raises:
             InputError: there is no such job.
         """
         found = self._find(job)
         found.watched = time.monotonic()
-        return found.report()
+        return found.report(language)
 
     def stop(self, job: str) -> None:
         """Stop a job; one that is over stays as it is."""

@@ -6,9 +6,10 @@ from freeavatar.errors import InputError
 from freeavatar.explore.maps import place
 from freeavatar.explore.neighbours import farthest, nearest, own_neighbours, wrong_triplets
 from freeavatar.rig import ARKIT
+from webapp.common.replies import Reply
 from webapp.explore.faces import Face, Faces
 from webapp.explore.pool import Pool, read_judgements
-from webapp.explore.replies import Reply, packed, picture_url
+from webapp.explore.replies import packed, picture_url
 from webapp.explore.shelf import Shelf, avatars_of, lens_of
 
 _NEAR, _FAR = 8, 4
@@ -39,9 +40,8 @@ class Looking:
         }  # fmt: skip
 
     def glimpse(self, request: Reply) -> Reply:
-        """A face and its caption, nothing else."""
-        crop, caption = self._faces.crop(str(request.get("ref")), self._shelf.pool(request))
-        return {"face": picture_url(crop), "caption": caption}
+        """A face, nothing else."""
+        return {"face": picture_url(self._faces.crop(str(request.get("ref")), self._shelf.pool(request))[0])}
 
     def _around(self, pool: Pool, face: Face) -> tuple[list[Reply], list[Reply]]:
         if not pool.ids:
@@ -53,7 +53,7 @@ class Looking:
         far = [(int(k), float(d)) for k, d in zip(order, distances, strict=True) if k != own]
         return self._shelf.listed(pool, near), self._shelf.listed(pool, far)
 
-    def wear(self, request: Reply) -> Reply:
+    def decode(self, request: Reply) -> Reply:
         """The rig of a face, strongest controls first, and avatars with its expression."""
         pool, lens = self._shelf.pool(request), lens_of(request)[0]
         face = self._faces.find(str(request.get("ref")), pool, lens)

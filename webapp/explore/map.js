@@ -1,33 +1,28 @@
-// ---- the maps
+// The maps: points of the pool, drawn by Plotly.
+
+import { escape } from "../common/page.js";
+import { clipTraces, momentWords, replaceClips } from "./clip.js";
+import { $, act, call, figure, follow, keep, METHODS, page, state, unpack, word } from "./context.js";
+import { choose, ring, select } from "./face.js";
 
 const PALETTE = ["#0d9488", "#ea580c", "#6366f1", "#ca8a04", "#db2777", "#0284c7", "#65a30d", "#9333ea", "#b45309",
   "#64748b", "#dc2626", "#059669", "#c026d3", "#0891b2", "#a16207", "#4f46e5", "#e11d48", "#16a34a", "#7c3aed", "#f59e0b",
   "#94a3b8"];
 const VIRIDIS = ["#440154", "#414487", "#2a788e", "#22a884", "#7ad151", "#fde725"];
-const TRACKS = ["#0d9488", "#ea580c", "#9333ea", "#ca8a04", "#0284c7"];
+export const TRACKS = ["#0d9488", "#ea580c", "#9333ea", "#ca8a04", "#0284c7"];
 const CAMERA = { eye: { x: 1.2, y: 1.2, z: 1.0 } };
 const GREY = "#94a3b8";
 
-// Plotly is four megabytes, and served from here: it is fetched when the tab is first seen.
-async function plotly() {
-  if (window.Plotly) return;
-  await new Promise((done, fail) => {
-    const script = document.createElement("script");
-    Object.assign(script, { src: root.dataset.plotly, onload: done, onerror: fail });
-    document.head.append(script);
-  });
-}
+export const plotOf = (side) => page.root.querySelector(`[data-side="${side}"] .exp-plot`);
+export const textColour = () => getComputedStyle(page.root).color;
 
-const plotOf = (side) => root.querySelector(`[data-side="${side}"] .exp-plot`);
-const textColour = () => getComputedStyle(root).color;
-
-function offerColours() {
+export function offerColours() {
   const names = page.sides[0].columns.map((column) => column.name);
   if (page.sides[1]) names.push("neighbours changed");
   names.push("time", "confidence");
   page.colour = names.includes(state.colour) ? state.colour : names[0];
   $("[data-colour]").innerHTML = names.map((name) =>
-    `<option ${name === page.colour ? "selected" : ""}>${escape(name)}</option>`).join("");
+    `<option value="${name}" ${name === page.colour ? "selected" : ""}>${word(`column.${name}`)}</option>`).join("");
 }
 
 // Numbers in [0, 1] and the colours they stand for, for every point of a side; a legend.
@@ -37,16 +32,23 @@ function colouring(side) {
     : side.columns.find((found) => found.name === page.colour);
   if (!column) return { values: GREY, scale: null, legend: [], column: null };
   if (column.kind === "words") {
-    const { names } = column, of = (k) => (names[k] === "not known" ? GREY : PALETTE[k % PALETTE.length]);
+    const { names } = column, of = (k) => (names[k] ? PALETTE[k % PALETTE.length] : GREY);
     const scale = names.flatMap((_, k) => [[k / names.length, of(k)], [(k + 1) / names.length, of(k)]]);
     return { values: Float32Array.from(column.values, (k) => (k + 0.5) / names.length), scale, column,
-      legend: names.map((name, k) => ({ name, colour: of(k) })) };
+      legend: names.map((name, k) => ({ name: categoryWords(column, name), colour: of(k) })) };
   }
   return { ...numbered(column.values), column, legend: [] };
 }
 
+// A category as people read it; the rare ones are one that has no name.
+function categoryWords(column, name) {
+  if (name === null) return word("rest");
+  if (!name) return word("not_known");
+  return column.name === "cluster" ? word("cluster", { number: name }) : name;
+}
+
 // Unknown numbers are grey: they take the lowest twentieth of the scale.
-function numbered(values) {
+export function numbered(values) {
   let low = Infinity, high = -Infinity;
   for (const value of values) {
     if (value < low) low = value;
@@ -58,12 +60,12 @@ function numbered(values) {
     range: [low, high] };
 }
 
-const axes = (points, dims) => {
+export const axes = (points, dims) => {
   const found = Object.fromEntries(["x", "y", "z"].slice(0, dims).map((name) => [name, new Float32Array(points.length / dims)]));
   Object.values(found).forEach((axis, d) => axis.forEach((_, k) => { axis[k] = points[dims * k + d]; }));
   return found;
 };
-const kind = (dims) => (dims === 3 ? "scatter3d" : "scattergl");
+export const kind = (dims) => (dims === 3 ? "scatter3d" : "scattergl");
 
 function pointsTrace(side) {
   const { values, scale } = colouring(side), many = side.count > 5000, dims = side.map.dims;
@@ -85,7 +87,7 @@ function pointAt(side) {
   const match = /^p:(\d+)$/.exec(state.selected);
   if (!match || Number(match[1]) >= side.count) return null;
   const { points, dims } = side.map, k = Number(match[1]);
-  return [...points.slice(dims * k, dims * k + dims)];
+  return Array.from(points.subarray(dims * k, dims * k + dims));
 }
 
 function layoutOf(side, dims) {
@@ -99,14 +101,14 @@ function layoutOf(side, dims) {
     scene: { xaxis: axis, yaxis: axis, zaxis: axis, aspectmode: "cube", camera: camera || CAMERA } };
 }
 
-async function setLasso(isLasso) {
+export async function setLasso(isLasso) {
   page.isLasso = isLasso;
-  root.querySelectorAll("[data-lasso]").forEach((node) =>
+  page.root.querySelectorAll("[data-lasso]").forEach((node) =>
     node.setAttribute("aria-pressed", String((node.dataset.lasso === "yes") === isLasso)));
   for (const number of page.sides.keys()) await Plotly.relayout(plotOf(number), { dragmode: isLasso ? "lasso" : "pan" });
 }
 
-async function resetView() {
+export async function resetView() {
   state.ranges = state.camera = null;
   keep();
   for (const number of page.sides.keys()) {
@@ -147,12 +149,12 @@ const mapOf = (reply) => ({ ...reply, points: unpack(reply.points, Float32Array)
 function pressMethod(method) {
   state.method = method;
   keep();
-  root.querySelectorAll("[data-method]").forEach((node) =>
+  page.root.querySelectorAll("[data-method]").forEach((node) =>
     node.setAttribute("aria-pressed", String(node.dataset.method === method)));
 }
 
 // Draws every map anew.
-async function redraw() {
+export async function redraw() {
   $('[data-side="1"]').hidden = page.sides.length < 2;
   $(".exp-maps").classList.toggle("exp-two", page.sides.length > 1);
   for (const number of page.sides.keys()) {
@@ -165,7 +167,7 @@ async function redraw() {
   if (state.selected) await ring(state.selected);
 }
 
-async function draw(number) {
+export async function draw(number) {
   const side = page.sides[number], plot = plotOf(number);
   if (!side?.map) return;
   const traces = [pointsTrace(side), ...(number ? [] : page.clips.flatMap(clipTraces)), ringTrace(side)];
@@ -174,26 +176,29 @@ async function draw(number) {
   if (!plot.dataset.wired) listen(plot, number);
   caption(number);
   if (!number) legend();
-  page.drawn = (page.drawn || 0) + 1;
-  root.dataset.drawn = page.drawn;
+  page.drawn += 1;
+  page.root.dataset.drawn = page.drawn;
 }
 
 // Colours alone.
-function colour() {
+export function colour() {
   for (const number of page.sides.keys()) draw(number);
 }
 
 function caption(number) {
-  const side = page.sides[number], { name, trust } = side.map;
-  const placed = page.clips.length && state.method !== "pca" ? " Clips and searches lie between their nearest neighbours." : "";
-  const real = side.silhouette === null ? "" :
-    ` ${side.clusters} clusters, silhouette ${figure(side.silhouette)} (near 0: their borders are arbitrary).`;
-  const words = side.count
-    ? `${side.count} faces. Trustworthiness ${figure(trust)}${trust === null ? ": too few different faces to tell"
-      : " (1: neighbours here are neighbours in the space; 0.5: noise)"}.${real}${placed}`
-    : "The pool is empty: import pictures with python -m annotation import, search by image, or add a video.";
-  root.querySelector(`[data-side="${number}"] figcaption`).innerHTML =
-    `<b>${page.sides.length > 1 ? `${escape(side.bundle)}: ` : ""}${escape(name)}.</b> ${escape(words)}`;
+  const side = page.sides[number], { method, dims } = side.map;
+  page.root.querySelector(`[data-side="${number}"] figcaption`).innerHTML =
+    `<b>${page.sides.length > 1 ? `${escape(side.bundle)}: ` : ""}${word("map", { method: METHODS[method], dims })}.</b>
+    ${(side.count ? facts(side) : [word("map.empty")]).map(escape).join(" ")}`;
+}
+
+// What a map says of itself, in sentences.
+function facts({ count, clusters, silhouette, map: { trust } }) {
+  const said = [word("map.count", { count })];
+  said.push(trust === null ? word("map.no_trust") : word("map.trust", { trust: figure(trust) }));
+  if (silhouette !== null) said.push(word("map.clusters", { count: clusters, silhouette: figure(silhouette) }));
+  if (page.clips.length && state.method !== "pca") said.push(word("map.placed"));
+  return said;
 }
 
 function legend() {
@@ -201,17 +206,17 @@ function legend() {
   const box = $(".exp-legend");
   if (range) {
     box.innerHTML = `<span>${figure(range[0])}</span><i class="exp-scale"></i><span>${figure(range[1])}</span>
-      <span class="exp-dim">${escape(page.colour)}; grey: not known</span>`;
+      <span class="exp-dim">${word("grey", { column: word(`column.${page.colour}`) })}</span>`;
     return;
   }
   box.innerHTML = names.map(({ name, colour: shade }, k) =>
-    `<button data-name="${k}" title="Choose these faces"><i style="background:${shade}"></i>${escape(name)}</button>`).join("");
+    `<button data-name="${k}" title="${word("choose_these")}"><i style="background:${shade}"></i>${escape(name)}</button>`).join("");
   box.querySelectorAll("button").forEach((node) => node.addEventListener("click", () => {
     const found = [];
     column.values.forEach((value, k) => { if (value === Number(node.dataset.name)) found.push(k); });
     choose(found);
   }));
-  if (!column) box.innerHTML = `<span class="exp-dim">Only clips have a ${escape(page.colour)}.</span>`;
+  if (!column) box.innerHTML = `<span class="exp-dim">${word("clips_only", { column: word(`column.${page.colour}`) })}</span>`;
 }
 
 function listen(plot, number) {

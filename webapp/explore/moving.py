@@ -5,9 +5,11 @@ import numpy as np
 from freeavatar.errors import InputError
 from freeavatar.explore.clips import ACTOR, trace_steps
 from freeavatar.explore.maps import MapConfig, make_map, place
+from webapp.common.replies import Reply, language_in
+from webapp.common.words import translated
 from webapp.explore.faces import Clips, Faces, OtherBundleError
-from webapp.explore.jobs import Jobs, Steps
-from webapp.explore.replies import Reply, number, packed, picture_url
+from webapp.explore.jobs import Jobs, Steps, words
+from webapp.explore.replies import number, packed, picture_url
 from webapp.explore.shelf import Shelf, avatars_of, config_of, lens_of
 
 
@@ -34,8 +36,10 @@ class Moving:
             try:
                 for step in trace_steps(upload, avatars, lens, folder, name=name, weights=weights):
                     share = min(step.done / step.total, 1.0) if step.total else None
-                    who = "Following the actor" if step.stage == "tracking" else f"Watching {step.stage} play it"
-                    yield share, f"{who}: {step.done} frames."
+                    if step.stage == "tracking":
+                        yield share, words("explore.tracking", count=step.done)
+                    else:
+                        yield share, words("explore.watching", avatar=step.stage, count=step.done)
                 return {"clip": clip}
             finally:
                 upload.unlink(missing_ok=True)
@@ -50,7 +54,7 @@ class Moving:
         try:
             path = self._clips.load(clip, pool.weights)
         except OtherBundleError as error:
-            return {"elsewhere": str(error)}
+            return {"elsewhere": translated(error, language_in(request))}
         known, drawn = pool.vectors, self._shelf.shown(pool, request)
         if len(known) < 2:  # a clip of its own
             known = path.embeddings[ACTOR][path.confidence[ACTOR] > 0]
@@ -77,7 +81,7 @@ class Moving:
         faces = []
         for name in path.embeddings:
             if path.confidence[name][moment] > 0:
-                crop, _ = self._faces.crop(f"c:{clip}:{name}:{moment}", pool)
+                crop = self._faces.crop(f"c:{clip}:{name}:{moment}", pool)[0]
                 apart = None if name == ACTOR else number(float(path.distance(name)[moment]))
                 faces.append({"name": name, "face": picture_url(crop), "distance": apart})
         return {"time": float(path.times[moment]), "faces": faces}

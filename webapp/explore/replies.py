@@ -2,14 +2,13 @@
 
 import base64
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from annotation.people.session import data_url
 from freeavatar.explore.sheets import encode_jpeg
+from webapp.common.replies import Reply
 
-Reply = dict[str, Any]
 _MOST_CATEGORIES = 20
 
 
@@ -29,15 +28,18 @@ def number(value: float) -> float | None:
 
 
 def words_column(name: str, words: Sequence[str]) -> Reply | None:
-    """A column of categories, the most frequent first, rare ones together; None if nothing is known."""
+    """A column of categories, the most frequent first; None if nothing is known.
+
+    An unknown category has an empty name, and all the rare ones together have None.
+    """
     found, codes, counts = np.unique(np.array(words, dtype=object).astype(str), return_inverse=True, return_counts=True)
     if not len(words) or list(found) == [""]:
         return None
-    order = np.lexsort((found, -counts)) if name != "cluster" else np.argsort([int(w.split()[1]) for w in found])
+    order = np.lexsort((found, -counts)) if name != "cluster" else np.argsort([int(w) for w in found])
     kept = order[:_MOST_CATEGORIES]
     rank = np.full(len(found), len(kept), np.int64)
     rank[kept] = np.arange(len(kept))
-    names = [found[k] or "not known" for k in kept] + (["other"] if len(found) > len(kept) else [])
+    names: list[str | None] = [str(found[k]) for k in kept] + ([None] if len(found) > len(kept) else [])
     return {"name": name, "kind": "words", "names": names, "values": packed(rank[codes].astype(np.uint8))}
 
 

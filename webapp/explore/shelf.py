@@ -18,9 +18,10 @@ from freeavatar.explore.lens import Lens, available_bundles
 from freeavatar.explore.maps import FaceMap, MapConfig, make_map
 from freeavatar.explore.sheets import THUMBNAILS, draw_sheet
 from freeavatar.paths import home
+from webapp.common.replies import Reply
 from webapp.explore.faces import caption_of
 from webapp.explore.pool import Pool, crops_of, read_pool
-from webapp.explore.replies import Reply, picture_url
+from webapp.explore.replies import picture_url
 
 _POOLS = 4
 _MAPS = 32
@@ -130,7 +131,7 @@ def lens_of(request: Reply) -> tuple[Lens, str]:
     """
     bundles, name = available_bundles(), request.get("bundle")
     if name not in bundles:
-        raise InputError(f"there is no bundle {name!r}: choose one of {', '.join(bundles)}.")
+        raise InputError("there is no bundle {!r}: choose one of {}.", name, ", ".join(bundles))
     changed = 0.0
     with suppress(OSError, ValueError):
         changed = max(path.stat().st_mtime for path in bundles[name].glob("*.safetensors"))

@@ -1,6 +1,5 @@
 """The Explore tab: the expression space as a map of faces to walk around in."""
 
-import html
 import os
 import threading
 from pathlib import Path
@@ -13,12 +12,12 @@ from annotation.store.store import Store, default_path
 from freeavatar.explore.export import plotly_script
 from webapp.common.doors import PASSWORD
 from webapp.common.replies import explained
+from webapp.common.scripts import script
 from webapp.explore.desk import Explorer
 
 _HERE = Path(__file__).parent
 CSS = (_HERE / "explore.css").read_text()
 """Styles of the page, for ``launch``: Gradio's scoped styles know no media queries."""
-_SCRIPTS = ("page.js", "map.js", "face.js", "clip.js", "pair.js")
 
 
 def build(path: Path | None = None, *, may_ask: bool = True) -> None:
@@ -36,10 +35,9 @@ def build(path: Path | None = None, *, may_ask: bool = True) -> None:
     threading.Thread(target=_warm_up, name="explore-imports").start()
     uploads = Path(gr.utils.get_upload_folder())
     desk = Explorer(store, uploads=uploads, may_ask=may_ask, password=os.environ.get(PASSWORD, ""))
-    script = html.escape(f"/gradio_api/file={plotly_script()}")
     gr.HTML(
-        html_template=f'<div class="exp" data-plotly="{script}"><p>Loading ...</p></div>',
-        js_on_load="\n".join((_HERE / name).read_text() for name in _SCRIPTS),
+        html_template='<div class="exp"></div>',
+        js_on_load=script(_HERE / "page.js", words="explore.", PLOTLY=str(plotly_script())),
         server_functions=[explained(act) for act in desk.acts],
         apply_default_css=False,
         elem_id="explore",

@@ -87,7 +87,10 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
       await picture.decode().catch(() => {});
       seen.push([await painted(), performance.now() - captured]);
       if (seen.length > 30) seen.shift();
-      if (reply.found !== isFound) say((isFound = reply.found) ? words.running : words.lost, !isFound);
+      if (reply.found !== isFound) {
+        isFound = reply.found;
+        say(isFound ? words.running : words.lost, !isFound);
+      }
       if (seen.length > 2) showRate(seen);
     }
   }
