@@ -31,5 +31,5 @@ def make_bundle(folder: Path, *, seed: int = 0, controls: tuple[str, ...] = ARKI
         torch.nn.init.normal_(renderer.out.weight, std=0.05)
         avatars = [load_avatar(name) for name in ("ines", "moss")]
         known = {a.name: Identity(a.target_names, torch.from_numpy(a.drive)) for a in avatars}
-        made = replace(made, renderer=renderer, identities=known)
+        made = replace(made, neural_renderer=renderer, identities=known)
     return save_bundle(folder, made)

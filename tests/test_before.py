@@ -34,7 +34,7 @@ def take(tmp_path):
 
 
 def test_a_bundle_knows_its_avatars_by_the_names_of_their_controls(bundle):
-    assert bundle.id == "cd73fd720931" and bundle.renderer is not None
+    assert bundle.id == "cd73fd720931" and bundle.neural_renderer is not None
     for name in ("ines", "moss"):
         assert identity_of(load_avatar(name), bundle) is bundle.identities[name]
 

@@ -168,7 +168,7 @@ def teach(config: AddConfig) -> Path:
     """
     torch.manual_seed(config.seed)
     bundle = open_bundle(config.bundle)
-    if bundle.renderer is None:
+    if bundle.neural_renderer is None:
         raise WeightsError(f"bundle {bundle.id} has no neural renderer to learn a character with: use another one.")
     name = config.avatar
     if name in builtin_avatars():
@@ -176,7 +176,7 @@ def teach(config: AddConfig) -> Path:
     if name not in available_avatars():
         name = add_avatar(Path(config.avatar), draw=write_previews, name=config.name).name
     avatar = load_avatar(name)
-    teacher = Teacher(bundle, bundle.renderer, first_identity(avatar, bundle), prepare(avatar, bundle, config))
+    teacher = Teacher(bundle, bundle.neural_renderer, first_identity(avatar, bundle), prepare(avatar, bundle, config))
     identity = teacher.identity
     logger.info("%s, zero-shot: %s", name, teacher.measure())
     if not identity.is_arkit:

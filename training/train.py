@@ -258,7 +258,7 @@ def export_bundle(config: TrainConfig, inherited: Bundle | None, model: Any, inf
     """Write encoder and decoder as a bundle, with the renderer and the identities of the one they began with."""
     made = Bundle(model.encoder, model.decoder, info)
     if inherited is not None:
-        made = replace(made, renderer=inherited.renderer, identities=inherited.identities)
+        made = replace(made, neural_renderer=inherited.neural_renderer, identities=inherited.identities)
     save_bundle(config.engine.out / "weights", made)
 
 

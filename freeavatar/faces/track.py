@@ -21,7 +21,7 @@ from freeavatar.video import Frame
 
 @dataclass(frozen=True, eq=False)
 class TrackedFrame:
-    """What a frame shows of the face; where it is not in sight, points, crop and pose are None."""
+    """What a frame shows of the face; where it is not in sight, points, crop and head are None."""
 
     index: int
     """Place in the clip, from 0."""
@@ -33,7 +33,7 @@ class TrackedFrame:
     """Score of the detector, in [0, 1]; 0 where the face is not in sight."""
     crop: np.ndarray | None
     """The loose crop around the points, RGB ``(144, 144, 3)`` uint8."""
-    pose: tuple[float, float, float] | None
+    head: tuple[float, float, float] | None
     """Yaw, pitch and roll of the head, in degrees."""
     is_cut: bool = False
     """Whether another shot begins: the face was in sight on the frame before, and is not followed from there."""
@@ -149,5 +149,5 @@ def _smooth(sample: _Sample, past: Sequence[_Sample], coming: Sequence[_Sample])
 def _describe(frame: Frame, face: Face | None, *, is_cut: bool = False) -> TrackedFrame:
     if face is None:
         return TrackedFrame(frame.index, frame.time, None, 0.0, None, None)
-    crop, pose = crop_face(frame.image, face.points), head_pose(face.points)
-    return TrackedFrame(frame.index, frame.time, face.points, face.score, crop, pose, is_cut)
+    crop, head = crop_face(frame.image, face.points), head_pose(face.points)
+    return TrackedFrame(frame.index, frame.time, face.points, face.score, crop, head, is_cut)

@@ -38,7 +38,7 @@ class Bundle:
     decoder: RigDecoder
     info: dict[str, Any] = field(default_factory=dict)
     """What config.json says of their training."""
-    renderer: NeuralRenderer | None = None
+    neural_renderer: NeuralRenderer | None = None
     identities: Identities = field(default_factory=dict)
     """Of the avatars that were met in training."""
     id: str = "unsaved"
@@ -50,7 +50,7 @@ def save_bundle(folder: Path, bundle: Bundle) -> Path:
     config: dict[str, Any] = {"encoder": asdict(bundle.encoder.config), "decoder": asdict(bundle.decoder.config)}
     _save_part(folder, "encoder", bundle.encoder)
     _save_part(folder, "decoder", bundle.decoder)
-    return _save_rest(folder, config, bundle.renderer, bundle.identities, bundle.info)
+    return _save_rest(folder, config, bundle.neural_renderer, bundle.identities, bundle.info)
 
 
 def save_renderer(folder: Path, renderer: NeuralRenderer, identities: Identities, info: dict[str, Any]) -> Path:

@@ -67,10 +67,10 @@ def first_identity(avatar: Avatar, bundle: Bundle) -> Identity:
     follow ARKit's blendshapes as its file declares."""
     drive = torch.from_numpy(avatar.drive)
     identity = Identity(avatar.target_names, drive, code_size=bundle.decoder.config.code_size).requires_grad_(False)
-    if bundle.renderer is not None:
+    if bundle.neural_renderer is not None:
         portrait = FaceView(Renderer(avatar), PORTRAIT_SIZE).neutral()
-        device = next(bundle.renderer.parameters()).device
+        device = next(bundle.neural_renderer.parameters()).device
         image = torch.from_numpy(portrait).to(device).permute(2, 0, 1)[None].float() / 255
         with torch.inference_mode():
-            identity.code.copy_(bundle.renderer.identity(image).code[0])
+            identity.code.copy_(bundle.neural_renderer.identity(image).code[0])
     return identity

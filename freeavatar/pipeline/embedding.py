@@ -82,7 +82,7 @@ def _crops(images: Iterator[Named], *, is_aligned: bool) -> Iterator[tuple[str, 
             crop = image
             if image.shape[0] != CROP_SIZE:
                 crop = cv2.resize(image, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA)
-            yield name, TrackedFrame(index, float(index), points=None, confidence=1.0, crop=crop, pose=(0.0, 0.0, 0.0))
+            yield name, TrackedFrame(index, float(index), points=None, confidence=1.0, crop=crop, head=(0.0, 0.0, 0.0))
         else:
             frame = Frame(0, 0.0, image)
             yield name, next(iter(track_faces([frame], smoothing=False)))

@@ -1,4 +1,4 @@
-"""Playing a take: one posed frame at any time, at the speed of a slider."""
+"""Playing a take: one picture at any time, at the speed of a slider."""
 
 import threading
 from functools import lru_cache
@@ -21,8 +21,8 @@ from freeavatar.render import Look, Renderer
 from freeavatar.rig import Controls, Curves
 
 
-class Poser:
-    """A renderer that several threads may share; :func:`shared_poser` keeps those in use."""
+class SharedRenderer:
+    """A renderer that several threads may share; :func:`shared_renderer` keeps those in use."""
 
     def __init__(self, avatar: Avatar, *, device: str = "auto") -> None:
         self.avatar = avatar
@@ -35,19 +35,19 @@ class Poser:
             return self._renderer.picture(controls.weights[index], controls.head[index], look=Look((size, size)))
 
 
-def shared_poser(avatar: str | Path, *, device: str = "auto") -> Poser:
-    """The poser of an avatar, loaded at first use.
+def shared_renderer(avatar: str | Path, *, device: str = "auto") -> SharedRenderer:
+    """The renderer of an avatar, loaded at first use.
 
     Raises:
         AvatarError: it cannot be loaded.
     """
     path = avatar_path(avatar)
-    return _poser(str(avatar), content_id(path) if path.is_file() else "", device)
+    return _shared(str(avatar), content_id(path) if path.is_file() else "", device)
 
 
 @lru_cache(maxsize=8)
-def _poser(avatar: str, _content: str, device: str) -> Poser:
-    return Poser(load_avatar(avatar), device=device)
+def _shared(avatar: str, _content: str, device: str) -> SharedRenderer:
+    return SharedRenderer(load_avatar(avatar), device=device)
 
 
 def shared_bundle(device: str = "auto") -> Bundle:
@@ -95,23 +95,23 @@ class Player:
             WeightsError: the take holds nothing of it and was made with other weights.
             InputError: no face is in sight around the marked neutral second.
         """
-        poser = shared_poser(avatar, device=self._device)
-        take, _ = self._decode(poser.avatar)
-        return take.edited(poser.avatar, settings)
+        renderer = shared_renderer(avatar, device=self._device)
+        take, _ = self._decode(renderer.avatar)
+        return take.edited(renderer.avatar, settings)
 
-    def pose(self, avatar: str | Path, second: float, settings: EditSettings, *, size: int = 512) -> np.ndarray:
+    def picture(self, avatar: str | Path, second: float, settings: EditSettings, *, size: int = 512) -> np.ndarray:
         """Picture of the avatar at a second of the take, ``(size, size, 3)`` uint8.
 
         Raises:
             As :meth:`perform`.
         """
-        poser = shared_poser(avatar, device=self._device)
-        take, key = self._decode(poser.avatar)
+        renderer = shared_renderer(avatar, device=self._device)
+        take, key = self._decode(renderer.avatar)
         if (key, settings.calibration) not in self._neutrals:
-            self._neutrals[key, settings.calibration] = take.neutral(poser.avatar.content, settings)
-        part, index = around(take.raw(poser.avatar.content), take.index_at(second))
+            self._neutrals[key, settings.calibration] = take.neutral(renderer.avatar.content, settings)
+        part, index = around(take.raw(renderer.avatar.content), take.index_at(second))
         edited = edit(part, settings, self._neutrals[key, settings.calibration])
-        return poser.draw(take.controls(poser.avatar, edited), index, size=size)
+        return renderer.draw(take.controls(renderer.avatar, edited), index, size=size)
 
     def profile(self, name: str, settings: EditSettings) -> Profile:
         """The neutral of this take with these settings, to be kept; it goes by the first avatar's curves.
@@ -130,7 +130,7 @@ class Player:
                 "the face is in sight for too short a time to find its neutral: mark a second at which it is neutral."
             )
         if not self.take.acted:
-            self._decode(shared_poser(DEFAULT_AVATAR, device=self._device).avatar)
+            self._decode(shared_renderer(DEFAULT_AVATAR, device=self._device).avatar)
         neutral = self.take.neutral(next(iter(self.take.acted)), settings)
         return make_profile(name, self.take.info.weights, neutral.weights, neutral.head)
 

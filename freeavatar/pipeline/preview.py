@@ -14,7 +14,7 @@ from freeavatar.performance.editing import edit, neutral_of
 from freeavatar.performance.profile import Profile
 from freeavatar.performance.settings import AnimateOptions
 from freeavatar.pipeline.acting import act, drive_of, identity_of
-from freeavatar.pipeline.player import shared_bundle, shared_poser
+from freeavatar.pipeline.player import shared_bundle, shared_renderer
 from freeavatar.pipeline.sources import open_source
 from freeavatar.pipeline.tracking import TrackBuilder
 
@@ -31,7 +31,7 @@ class Preview:
     """Five points of the face in it, ``(5, 2)`` float32."""
     crop: np.ndarray
     """What is read, RGB ``(144, 144, 3)`` uint8."""
-    posed: np.ndarray
+    picture: np.ndarray
     """The avatar, RGB ``(size, size, 3)`` uint8."""
     confidence: float
     """How sure the detector is, in [0, 1]."""
@@ -73,13 +73,13 @@ def preview(
         raise FaceError(f"no face is in sight at second {frame.time:.1f}: choose another moment, or draw a crop.")
     builder = TrackBuilder(bundle.encoder, device)
     builder.add(tracked)
-    poser = shared_poser(avatar, device=options.device)
-    track, identity = builder.finish(source.path.name), identity_of(poser.avatar, bundle)
+    renderer = shared_renderer(avatar, device=options.device)
+    track, identity = builder.finish(source.path.name), identity_of(renderer.avatar, bundle)
     raw = track.curves(act(track.features, identity, bundle), source.rate)
     has_profile = isinstance(options.calibration, Profile)
     if isinstance(options.calibration, Profile):
         options.calibration.check_weights(bundle.id)
     still = replace(options, smoothing=0, calibration=options.calibration if has_profile else "none")
     curves = edit(raw, still, neutral_of(raw, still))
-    posed = poser.draw(retarget(poser.avatar, curves, drive_of(identity)), 0, size=size)
-    return Preview(frame.time, frame.image, tracked.points, tracked.crop, posed, tracked.confidence)
+    picture = renderer.draw(retarget(renderer.avatar, curves, drive_of(identity)), 0, size=size)
+    return Preview(frame.time, frame.image, tracked.points, tracked.crop, picture, tracked.confidence)

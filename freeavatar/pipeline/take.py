@@ -30,7 +30,7 @@ _OLDEST = 1
 """Takes of version 1 know no cuts, and their rigs went by an avatar's name: they are decoded again."""
 ENDING = ".take.npz"
 """What names of files with takes end in."""
-_ARRAYS = ("times", "features", "embeddings", "poses", "points", "confidence", "cuts")
+_ARRAYS = ("times", "features", "embeddings", "head", "points", "confidence", "cuts")
 
 
 @dataclass(frozen=True)
@@ -244,6 +244,8 @@ def _parsed(path: Path, header: dict[str, Any], data: Any) -> Take:
     info = TakeInfo(**{"has_cuts": "cuts" in data, **stored, "crop": crop})
     arrays = {name: data[name] for name in _ARRAYS if name in data}
     arrays.setdefault("cuts", np.zeros(len(arrays["times"]), bool))
+    if header["version"] == _OLDEST:
+        arrays["head"] = data["poses"]
     acted = {
         entry["content"]: Acted(entry["name"], data[f"rig{k}"], data[f"drive{k}"])
         for k, entry in enumerate(header.get("avatars", []))

@@ -30,7 +30,7 @@ class Track:
     """``(T, D)`` float32; zeros where no face was found."""
     embeddings: np.ndarray
     """Unit length, ``(T, 16)`` float32; zeros where no face was found."""
-    poses: np.ndarray
+    head: np.ndarray
     """Yaw, pitch, roll, ``(T, 3)`` float32 degrees; zeros where no face was found."""
     points: np.ndarray
     """Five points, ``(T, 5, 2)`` float32 in pixels of the frame; zeros where no face was found."""
@@ -47,7 +47,7 @@ class Track:
     def curves(self, weights: np.ndarray, rate: Fraction) -> Curves:
         """ARKit's blendshapes ``(T, 52)`` that were decoded from the features, with the head as tracked."""
         return Curves(
-            weights=weights, times=self.times, rate=rate, head=self.poses, confidence=self.confidence, cuts=self.cuts
+            weights=weights, times=self.times, rate=rate, head=self.head, confidence=self.confidence, cuts=self.cuts
         )
 
 
@@ -73,9 +73,9 @@ class TrackBuilder:
     def add(self, tracked: TrackedFrame) -> None:
         """Add the next frame."""
         has_face = tracked.crop is not None
-        pose = np.asarray(tracked.pose, np.float32) if has_face else np.zeros(3, np.float32)
+        head = np.asarray(tracked.head, np.float32) if has_face else np.zeros(3, np.float32)
         points = np.zeros((5, 2), np.float32) if tracked.points is None else tracked.points
-        self._rows.append((tracked.time, pose, points, tracked.confidence if has_face else 0.0, tracked.is_cut))
+        self._rows.append((tracked.time, head, points, tracked.confidence if has_face else 0.0, tracked.is_cut))
         self._waiting.append(tracked.crop)
         if len(self._waiting) == BATCH:
             self._encode()
@@ -109,7 +109,7 @@ class TrackBuilder:
             times=np.array([row[0] for row in self._rows]),
             features=np.concatenate(self._features),
             embeddings=np.concatenate(self._embeddings),
-            poses=np.stack([row[1] for row in self._rows]),
+            head=np.stack([row[1] for row in self._rows]),
             points=np.stack([row[2] for row in self._rows]),
             confidence=np.array([row[3] for row in self._rows], np.float32),
             cuts=np.array([row[4] for row in self._rows]),

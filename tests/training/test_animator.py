@@ -95,7 +95,7 @@ def parts(bundle, material, tmp_path):
     device, portraits = torch.device("cpu"), read_portraits(material / "portraits")
 
     def build(losses: AnimatorLosses, kind="neural") -> tuple[Student, AnimatorObjective, Batch]:
-        judge = make_judge(kind, bundle.encoder, bundle.renderer, portraits, device)
+        judge = make_judge(kind, bundle.encoder, bundle.neural_renderer, portraits, device)
         config = ExpressionConfig(material / "faces", (material / "renders",))
         expressions = Expressions(
             config, bundle.encoder, portraits, batch=16, cache=material, seed=0, device=device, named=CAST
@@ -129,7 +129,7 @@ def snapshot(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 def test_the_perceptual_gradient_reaches_the_decoder_and_moves_nothing_frozen(parts, bundle):
     student, objective, batch = parts(replace(ONLY, perceptual=1.0))
-    frozen = [snapshot(bundle.encoder), snapshot(bundle.renderer)]
+    frozen = [snapshot(bundle.encoder), snapshot(bundle.neural_renderer)]
     losses = objective(student, batch)
     assert set(losses) == {"perceptual"}
     losses["perceptual"].backward()
@@ -137,7 +137,7 @@ def test_the_perceptual_gradient_reaches_the_decoder_and_moves_nothing_frozen(pa
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
     assert student.identities["pip"].drive.grad.abs().sum() > 0
     torch.optim.SGD([p for p in student.parameters() if p.requires_grad], 0.1).step()
-    for before, module in zip(frozen, (bundle.encoder, bundle.renderer), strict=True):
+    for before, module in zip(frozen, (bundle.encoder, bundle.neural_renderer), strict=True):
         assert all(p.grad is None for p in module.parameters())
         assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
     assert student.identities["ines"].drive.grad is None, "ARKit's blendshapes are driven as they are"
@@ -206,7 +206,7 @@ def test_training_lowers_the_loss_and_gives_a_whole_bundle(material, tmp_path):
     total = [sum(row[name] for name in ("rig", "silver", "perceptual", "image")) for row in rows]
     assert total[-1] < 0.9 * total[0]
     made, before = load_bundle(weights), load_bundle(material / "bundle")
-    assert made.renderer is not None and set(made.identities) == set(CAST)
+    assert made.neural_renderer is not None and set(made.identities) == set(CAST)
     assert made.identities["ines"].code.abs().sum() > 0
     for name, value in made.encoder.state_dict().items():
         assert torch.equal(value, before.encoder.state_dict()[name]), name

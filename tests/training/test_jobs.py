@@ -181,7 +181,7 @@ def test_a_base_with_a_neural_renderer_has_its_decoder_refitted(prepared, tmp_pa
     shutil.copytree(base, folder / "encoder" / "weights")
     train_emb2rig_multichar.main(steps["decoder"][3:])
     made, before = load_bundle(runner.weights_of(folder)), load_bundle(base)
-    assert runner.weights_of(folder).parent.name == "decoder" and made.renderer is not None
+    assert runner.weights_of(folder).parent.name == "decoder" and made.neural_renderer is not None
     assert not torch.equal(made.decoder.out.bias, before.decoder.out.bias)
     assert torch.equal(made.encoder.embed.weight, before.encoder.embed.weight)
 

@@ -41,7 +41,7 @@ def estimate_minutes(config: JobConfig) -> float:
 @lru_cache(maxsize=8)
 def has_renderer(base: Path) -> bool:
     """Whether a bundle has a neural renderer."""
-    return open_bundle(base).renderer is not None
+    return open_bundle(base).neural_renderer is not None
 
 
 @lru_cache(maxsize=8)

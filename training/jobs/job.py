@@ -159,7 +159,7 @@ def prepare_run(folder: Path, config: JobConfig) -> Run:
     """
     check_device(config.device, config.processes)
     base = find_bundle(config.base)
-    has_renderer = open_bundle(base).renderer is not None
+    has_renderer = open_bundle(base).neural_renderer is not None
     files = [path for path in (config.train, config.held_out) if path is not None]
     for path in files:
         if not path.is_file():

@@ -160,7 +160,7 @@ def see(
         return _trouble(words), frame_to_draw(video, start)
     except FreeAvatarError as error:
         return _trouble(str(error)), gr.skip()
-    return _pair(shown.crop, shown.posed, say(language, "clip.reads", second=f"{shown.second:.1f}")), gr.skip()
+    return _pair(shown.crop, shown.picture, say(language, "clip.reads", second=f"{shown.second:.1f}")), gr.skip()
 
 
 def _with_profile_or_none(settings: dict[str, Any]) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def faces_at(
 
 
 def _face(player: Player, look: dict[str, Any], second: float, language: str) -> dict[str, str]:
-    picture = player.pose(look["avatar"], second, options_of(look["settings"]), size=SIZE)
+    picture = player.picture(look["avatar"], second, options_of(look["settings"]), size=SIZE)
     return {"name": _caption(look, language), "src": data_url(picture)}
 
 

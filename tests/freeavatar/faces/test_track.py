@@ -21,7 +21,7 @@ def noisy(image: np.ndarray, seed: int) -> np.ndarray:
 
 def assert_same(frames: list[TrackedFrame], others: list[TrackedFrame]) -> None:
     for one, other in zip(frames, others, strict=True):
-        assert (one.confidence, one.pose) == (other.confidence, other.pose)
+        assert (one.confidence, one.head) == (other.confidence, other.head)
         for a, b in ((one.points, other.points), (one.crop, other.crop)):
             assert (a is None) == (b is None)
             assert a is None or np.array_equal(a, b)
@@ -44,7 +44,7 @@ def test_crop_and_pose_belong_to_the_points() -> None:
     for frame, one in zip(frames, track_faces(frames), strict=True):
         assert one.points is not None and one.crop is not None
         np.testing.assert_array_equal(one.crop, crop_face(frame.image, one.points))
-        assert one.pose == head_pose(one.points)
+        assert one.head == head_pose(one.points)
 
 
 def test_smoothing_steadies_a_still_face_in_a_noisy_picture() -> None:
@@ -68,7 +68,7 @@ def test_smoothing_does_not_bridge_a_gap() -> None:
     tracked = list(track_faces(frames_of([*before, blank(320, 480), *after])))
     assert_same(tracked[:7], list(track_faces(frames_of(before))))
     assert tracked[7].confidence == 0
-    assert tracked[7].points is None and tracked[7].crop is None and tracked[7].pose is None
+    assert tracked[7].points is None and tracked[7].crop is None and tracked[7].head is None
     assert_same(tracked[8:], list(track_faces(frames_of(after, start=8))))
 
 

@@ -76,7 +76,7 @@ def test_bundles_round_trip_in_half_precision(tiny, tmp_path):
     torch.testing.assert_close(loaded.encoder(crops)[0], tiny.encoder(crops)[0], rtol=2e-2, atol=2e-2)
     assert loaded.decoder.config == tiny.decoder.config and loaded.info == {"note": "x"}
     assert not any(p.requires_grad for p in loaded.encoder.parameters())
-    assert loaded.identities["pip"].names == ("happy",) and loaded.renderer is None
+    assert loaded.identities["pip"].names == ("happy",) and loaded.neural_renderer is None
     torch.testing.assert_close(loaded.identities["pip"].drive, tiny.identities["pip"].drive, rtol=1e-2, atol=1e-3)
 
 

@@ -20,7 +20,7 @@ def test_people_are_listed_with_a_picture_and_a_preview_shows_the_one_chosen(two
     assert people[0].box[2] < 640 < people[1].box[0] and people[0].thumbnail.shape == (144, 144, 3)
     first, second = (preview(two_people, 0.08, options=AnimateOptions(face=k), size=64) for k in (0, 1))
     assert first.points[:, 0].max() < 640 < second.points[:, 0].min()
-    assert first.posed.shape == (64, 64, 3) and np.abs(first.posed.astype(int) - second.posed).mean() > 1
+    assert first.picture.shape == (64, 64, 3) and np.abs(first.picture.astype(int) - second.picture).mean() > 1
     with pytest.raises(FaceError, match="shows only 2 faces"):
         preview(two_people, 0.08, options=AnimateOptions(face=2))
 
@@ -31,7 +31,7 @@ def test_a_preview_follows_the_settings_and_the_drawn_crop(two_people):
     plain = preview(two_people, options=AnimateOptions(face=1), size=64)
     assert drawn.points[:, 0].min() > 640
     np.testing.assert_allclose(drawn.points, plain.points, atol=4)
-    assert np.abs(drawn.posed.astype(int) - plain.posed).mean() > 1
+    assert np.abs(drawn.picture.astype(int) - plain.picture).mean() > 1
 
 
 def test_people_of_a_range_are_those_seen_there(actor_frames, tmp_path):

@@ -62,7 +62,7 @@ def test_a_take_comes_back_as_it_was_saved(run):
     assert run[1].take.name == "clip.take.npz" and run[1].take in run[1].paths
     again = load_take(save_take(replace(take, path=run[0] / "again.take.npz")))
     assert again.info == take.info and [acted.avatar for acted in again.acted.values()] == ["ines"]
-    for name in ("times", "features", "poses", "points", "confidence", "embeddings", "cuts"):
+    for name in ("times", "features", "head", "points", "confidence", "embeddings", "cuts"):
         np.testing.assert_array_equal(getattr(again.track, name), getattr(take.track, name))
     np.testing.assert_array_equal(again.raw(INES.content).weights, take.raw(INES.content).weights)
 
@@ -123,14 +123,14 @@ def test_a_damaged_take_is_tracked_anew(run, tmp_path):
     assert load_take(report.take).track.found.all()
 
 
-def test_a_posed_frame_is_that_of_the_video(run):
+def test_a_picture_of_a_moment_is_that_of_the_video(run):
     player = Player(load_take(run[1].take))
     options = replace(SMALL, height=96)
     frames = [frame.image for frame in VideoReader(run[1].files["ines"]["video"])]
-    posed = player.pose("ines", 9 / 25, options, size=96)
-    assert posed.shape == (96, 96, 3)
-    assert np.abs(posed.astype(int) - frames[9][:, -96:]).mean() < 9
-    assert np.abs(posed.astype(int) - player.pose("ines", 0, options, size=96)).mean() > 1.5
+    picture = player.picture("ines", 9 / 25, options, size=96)
+    assert picture.shape == (96, 96, 3)
+    assert np.abs(picture.astype(int) - frames[9][:, -96:]).mean() < 9
+    assert np.abs(picture.astype(int) - player.picture("ines", 0, options, size=96)).mean() > 1.5
 
 
 def test_a_frame_edited_alone_is_that_of_the_whole(run):
@@ -219,26 +219,26 @@ def hero(tmp_path):
 def test_another_file_of_the_same_name_plays_its_own_curves(run, hero, tmp_path):
     first = animate(run[1].take, [hero], out=tmp_path / "first", options=SMALL)
     player = Player(load_take(first.take))
-    before = player.pose(hero, 9 / 25, SMALL, size=96)
+    before = player.picture(hero, 9 / 25, SMALL, size=96)
     shutil.copy(avatar_path("moss"), hero)
     second = animate(first.take, [hero], out=tmp_path / "second", options=SMALL)
     names = [json.loads(report.files["hero"]["json"].read_text())["names"] for report in (first, second)]
     assert names == [list(load_avatar(name).target_names) for name in ("pip", "moss")]
     assert len(load_take(second.take).acted) == 3, "ines, and both that went by the name"
-    assert np.abs(player.pose(hero, 9 / 25, SMALL, size=96).astype(int) - before).mean() > 5
+    assert np.abs(player.picture(hero, 9 / 25, SMALL, size=96).astype(int) - before).mean() > 5
 
 
 def test_what_was_learned_since_is_played(run, hero, tmp_path):
     first = animate(run[1].take, [hero], out=tmp_path / "first", options=SMALL)
     player = Player(load_take(first.take))
-    before = player.pose(hero, 9 / 25, SMALL, size=96)
+    before = player.picture(hero, 9 / 25, SMALL, size=96)
     avatar = load_avatar(hero)
     learned = Identity(avatar.target_names, torch.from_numpy(avatar.drive / 4))
     save_identity(identity_path(avatar), learned, load_bundle().id, avatar.content)
     second = animate(first.take, [hero], out=tmp_path / "second", options=SMALL)
     strengths = [np.array(json.loads(r.files["hero"]["json"].read_text())["weights"]).max() for r in (first, second)]
     assert strengths[1] < 0.6 * strengths[0]
-    assert np.abs(player.pose(hero, 9 / 25, SMALL, size=96).astype(int) - before).mean() > 0.5
+    assert np.abs(player.picture(hero, 9 / 25, SMALL, size=96).astype(int) - before).mean() > 0.5
 
 
 def test_a_file_by_the_name_of_an_avatar_that_ships_is_not_taken_for_it(run, tmp_path):
