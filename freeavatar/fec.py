@@ -11,11 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
+
 from freeavatar.errors import InputError
+from freeavatar.faces import Face, detect_faces, refine_face
 from freeavatar.files import replacing
 
 TYPES = ("ONE_CLASS_TRIPLET", "TWO_CLASS_TRIPLET", "THREE_CLASS_TRIPLET")
 """How many expression classes the three images were drawn from."""
+_MARGIN = 0.4
+"""Of a box's width and height, around it: the boxes are tight, and the detector wants a whole head."""
+_SMALLEST = 16
+"""Side in pixels of the smallest part that is searched."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,29 @@ class FecRow:
     type: str
     votes: tuple[tuple[str, int], ...]
     """Annotator, and the odd image: 0, 1 or 2."""
+
+
+def find_face(image: np.ndarray, box: tuple[float, ...]) -> Face | None:
+    """The face in a box of FEC, the nearest to its middle; None if there is none.
+
+    Args:
+        image: RGB, ``(H, W, 3)`` uint8.
+        box: left, right, top, bottom as shares of width and height.
+    """
+    height, width = image.shape[:2]
+    left, right, top, bottom = np.array(box) * (width, width, height, height)
+    x, y = _MARGIN * (right - left), _MARGIN * (bottom - top)
+    low = np.maximum([left - x, top - y], 0).astype(int)
+    high = np.minimum([right + x, bottom + y], [width, height]).astype(int)
+    if (high - low).min() < _SMALLEST:
+        return None
+    centre = np.array([left + right, top + bottom]) / 2 - low
+    faces = detect_faces(np.ascontiguousarray(image[low[1] : high[1], low[0] : high[0]]))
+    inside = [face for face in faces if (np.abs(face.points.mean(0) - centre) < (x, y)).all()]
+    if not inside:
+        return None
+    nearest = min(inside, key=lambda face: float(np.hypot(*(face.points.mean(0) - centre))))
+    return refine_face(image, nearest.points + low)
 
 
 def is_fec(path: Path) -> bool:

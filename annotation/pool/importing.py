@@ -21,8 +21,8 @@ from annotation.store.images import (
 )  # fmt: skip
 from annotation.store.store import Store
 from freeavatar.errors import FreeAvatarError, InputError
-from freeavatar.faces import CROP_SIZE, align_matrix, crop_face, detect_faces, refine_face
-from freeavatar.fec import FecFace, is_fec, read_fec
+from freeavatar.faces import CROP_SIZE, Face, align_matrix, crop_face, detect_faces, refine_face
+from freeavatar.fec import FecFace, find_face, is_fec, read_fec
 from freeavatar.models import EMBEDDING_SIZE
 from freeavatar.pipeline.sources import read_image
 
@@ -156,14 +156,16 @@ def _cut(picture: Picture, options: ImportOptions, report: ImportReport) -> Iter
 
 def crops_of(image: np.ndarray, smallest: int) -> list[np.ndarray]:
     """Crops of every face in an image, largest first, at the resolution the image has for them."""
-    crops = []
-    for face in detect_faces(image):
-        refined = refine_face(image, face.points)
-        points = face.points if refined is None else refined.points
-        side = CROP_SIZE / np.hypot(*align_matrix(points)[:, 0])
-        if side >= smallest:
-            crops.append(crop_face(image, points, size=int(np.clip(side, CROP_SIZE, SHOWN_SIZE))))
-    return crops
+    faces = [refine_face(image, face.points) or face for face in detect_faces(image)]
+    return [crop for crop in (_crop(image, face, smallest) for face in faces) if crop is not None]
+
+
+def _crop(image: np.ndarray, face: Face, smallest: int) -> np.ndarray | None:
+    """Crop of a face at the resolution the image has for it; None if that is too small."""
+    side = CROP_SIZE / np.hypot(*align_matrix(face.points)[:, 0])
+    if side < smallest:
+        return None
+    return crop_face(image, face.points, size=int(np.clip(side, CROP_SIZE, SHOWN_SIZE)))
 
 
 def _at_most(crop: np.ndarray) -> np.ndarray:
@@ -182,24 +184,20 @@ def _fec_faces(path: Path, options: ImportOptions, report: ImportReport) -> Iter
                 seen.add(face)
                 try:
                     image = read_image(options.images / face.file_name)
-                    crop = _nearest_crop(image, face, options.smallest)
+                    crop = _fec_crop(image, face, options.smallest)
                 except FreeAvatarError as error:
                     report.failures.append(str(error))
                 else:
                     yield _Found(face.url, crop, "photo", person=options.person, box=face.box)
 
 
-def _nearest_crop(image: np.ndarray, face: FecFace, smallest: int) -> np.ndarray:
-    """The face in FEC's box, found in the part of the picture around it."""
-    height, width = image.shape[:2]
-    left, right, top, bottom = np.array(face.box) * (width, width, height, height)
-    margin = 0.4 * max(right - left, bottom - top)
-    rows = slice(max(0, int(top - margin)), min(height, int(bottom + margin) + 1))
-    columns = slice(max(0, int(left - margin)), min(width, int(right + margin) + 1))
-    crops = crops_of(np.ascontiguousarray(image[rows, columns]), smallest) if image[rows, columns].size else []
-    if not crops:
-        raise InputError(f"{face.url} shows no face of at least {smallest} pixels in its box.")
-    return crops[0]
+def _fec_crop(image: np.ndarray, face: FecFace, smallest: int) -> np.ndarray:
+    """The face in FEC's box."""
+    found = find_face(image, face.box)
+    crop = None if found is None else _crop(image, found, smallest)
+    if crop is None:
+        raise InputError("{} shows no face of at least {} pixels in its box.", face.url, smallest)
+    return crop
 
 
 class _Pool:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -81,6 +81,10 @@ def add_embeddings(store: Store, ids: Sequence[str], weights: str, vectors: np.n
         db.conn.executemany("insert or ignore into embeddings values (?, ?, ?)", rows)
 
 
+_EMBEDDED_AT_ONCE = 64
+"""Crops between two commits."""
+
+
 class Embedder:
     """Embeds crops with one bundle of weights.
 
@@ -124,17 +128,38 @@ def _digest(path: Path, _changed: int) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
+def embed_steps(
+    store: Store, weights: str, embed: Callable[[list[np.ndarray]], np.ndarray]
+) -> Generator[tuple[int, int], None, None]:
+    """Embed every crop that has no embedding under some weights.
+
+    Args:
+        store: the labels.
+        weights: id of the encoder.
+        embed: embeddings ``(N, 16)`` of crops.
+
+    Yields:
+        How many are done and how many there are, at first and after each batch; closing the generator keeps them.
+    """
+    sql = (
+        "select id, crop from images where crop is not null and not exists "
+        "(select 1 from embeddings where image_id = images.id and weights = ?)"
+    )
+    total, done = store.value(sql.replace("id, crop", "count(*)", 1), (weights,)), 0
+    yield done, total
+    while rows := store.rows(f"{sql} limit {_EMBEDDED_AT_ONCE}", (weights,)):
+        add_embeddings(store, [row["id"] for row in rows], weights, embed([decode_crop(row["crop"]) for row in rows]))
+        done += len(rows)
+        yield done, total
+
+
 def embed_missing(
     store: Store, embedder: Embedder, *, is_cancelled: Callable[[], bool] = lambda: False
 ) -> int:  # fmt: skip
     """Embed every crop that has no embedding under these weights; how many there were."""
-    sql = (
-        "select id, crop from images where crop is not null and not exists "
-        "(select 1 from embeddings where image_id = images.id and weights = ?) limit 256"
-    )
-    count = 0
-    while not is_cancelled() and (rows := store.rows(sql, (embedder.weights,))):
-        vectors = embedder.embed([decode_crop(row["crop"]) for row in rows])
-        add_embeddings(store, [row["id"] for row in rows], embedder.weights, vectors)
-        count += len(rows)
-    return count
+    done = 0
+    for count, _ in embed_steps(store, embedder.weights, embedder.embed):
+        done = count
+        if is_cancelled():
+            break
+    return done

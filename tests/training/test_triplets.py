@@ -10,7 +10,7 @@ import pytest
 from freeavatar.errors import InputError
 from freeavatar.rig import ARKIT, mirrored
 from training.data.drawing import comparable, draw_clear
-from training.data.fec import cut_face, cut_triplets, read_comparisons
+from training.data.fec import cut_triplets, read_comparisons
 from training.data.triplets import read_triplets, write_jsonl
 
 LINE = {"anchor": "a.jpg", "positive": "b.jpg", "negative": "c.jpg", "type": "ONE_CLASS_TRIPLET"}
@@ -160,18 +160,6 @@ def test_raters_who_disagree_are_filtered(tmp_path):
 def test_another_layout_of_fec_is_explained(tmp_path, row, message):
     with pytest.raises(InputError, match=message):
         read_comparisons(write_fec(tmp_path / "fec.csv", row))
-
-
-def test_boxes_choose_and_crop_the_face(actor_frames, tmp_path):
-    """Two actors side by side: the box decides which one is cut out."""
-    left, right = actor_frames[0], actor_frames[9]
-    both = np.concatenate([left, right], axis=1)
-    alone = cut_face(right, (0, 1, 0, 1))
-    chosen = cut_face(both, (0.5, 1, 0, 1))
-    assert alone.shape == (144, 144, 3) and np.abs(alone.astype(int) - chosen).mean() < 3
-    assert np.abs(cut_face(both, (0, 0.5, 0, 1)).astype(int) - chosen).mean() > 3
-    assert cut_face(np.zeros_like(both), (0, 1, 0, 1)) is None
-    assert cut_face(both, (0.3, 0.301, 0.3, 0.301)) is None
 
 
 def test_fec_becomes_rows_of_crops_and_drops_what_is_missing(actor_frames, tmp_path):

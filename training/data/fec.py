@@ -11,8 +11,8 @@ import numpy as np
 from tqdm import tqdm
 
 from freeavatar.errors import InputError
-from freeavatar.faces import CROP_SIZE, crop_face, detect_faces, refine_face
-from freeavatar.fec import FecFace, FecRow, read_fec
+from freeavatar.faces import CROP_SIZE, crop_face
+from freeavatar.fec import FecFace, FecRow, find_face, read_fec
 from freeavatar.files import make_folder, replacing
 from freeavatar.pipeline.sources import read_image
 from training.data.triplets import KINDS, SEPARATOR, Triplets, make_triplets
@@ -21,8 +21,6 @@ logger = logging.getLogger(__name__)
 
 AGREEMENT = 2 / 3
 """Share of raters that must agree: the paper's strong agreement."""
-MARGIN = 0.4
-"""Width added around a face's box, on each side, before its five points are looked for."""
 
 
 @dataclass(frozen=True)
@@ -83,12 +81,13 @@ def cut_triplets(comparisons: Sequence[Comparison], *, images: Path, out: Path) 
         array = np.lib.format.open_memmap(temporary, "w+", np.uint8, (len(faces), CROP_SIZE, CROP_SIZE))
         for face in tqdm(faces, unit="face", disable=None):
             try:
-                crop = cut_face(read_image(places[names[face]]), face.box)
+                image = read_image(places[names[face]])
+                found = find_face(image, face.box)
             except InputError as error:  # what a dead link left behind
                 logger.warning("%s", error)
                 continue
-            if crop is not None:
-                array[len(row_of)] = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+            if found is not None:
+                array[len(row_of)] = cv2.cvtColor(crop_face(image, found.points), cv2.COLOR_RGB2GRAY)
                 row_of[face] = len(row_of)
         array.flush()
     kept = [row for row in whole if all(face in row_of for face in row.faces)]
@@ -99,30 +98,3 @@ def cut_triplets(comparisons: Sequence[Comparison], *, images: Path, out: Path) 
         )
     named = [tuple(f"{crops}{SEPARATOR}{row_of[face]}" for face in row.faces) for row in kept]
     return make_triplets(named, [row.kind for row in kept])
-
-
-def cut_face(image: np.ndarray, box: tuple[float, ...]) -> np.ndarray | None:
-    """Loose crop of the face in a box.
-
-    Args:
-        image: RGB, ``(H, W, 3)`` uint8.
-        box: left, right, top, bottom as shares of width and height.
-
-    Returns:
-        ``(144, 144, 3)`` uint8, or None if no face is found there.
-    """
-    height, width = image.shape[:2]
-    left, right, top, bottom = np.array(box) * (width, width, height, height)
-    x, y = MARGIN * (right - left), MARGIN * (bottom - top)
-    low = np.maximum([left - x, top - y], 0).astype(int)
-    high = np.minimum([right + x, bottom + y], [width, height]).astype(int)
-    if (high - low).min() < 16:
-        return None
-    centre = np.array([left + right, top + bottom]) / 2 - low
-    faces = detect_faces(np.ascontiguousarray(image[low[1] : high[1], low[0] : high[0]]))
-    inside = [face for face in faces if (np.abs(face.points.mean(0) - centre) < (x, y)).all()]
-    if not inside:
-        return None
-    nearest = min(inside, key=lambda face: float(np.hypot(*(face.points.mean(0) - centre))))
-    face = refine_face(image, nearest.points + low)
-    return None if face is None else crop_face(image, face.points)

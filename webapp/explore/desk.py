@@ -10,6 +10,7 @@ import numpy as np
 
 from annotation.asking.requested import queue_questions
 from annotation.pool.builtin import has_builtin
+from annotation.store.images import embed_steps
 from annotation.store.store import Store
 from freeavatar.avatars import DEFAULT_AVATAR, public_avatars
 from freeavatar.errors import InputError
@@ -23,7 +24,7 @@ from webapp.explore.faces import Clips, Faces, captions_of
 from webapp.explore.jobs import Jobs, Steps, words
 from webapp.explore.looking import Looking
 from webapp.explore.moving import Moving
-from webapp.explore.pool import Pool, embed_steps
+from webapp.explore.pool import Pool
 from webapp.explore.replies import number, number_column, packed, words_column
 from webapp.explore.shelf import Shelf, config_of, indices_of, lens_of, maps_folder
 

@@ -2,20 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import PurePath
 
 import numpy as np
 
-from annotation.store.images import add_embeddings, decode_crop
+from annotation.store.images import decode_crop
 from annotation.store.store import Store
 from annotation.store.votes import comparisons_of, read_tallies
 from freeavatar.explore.clusters import Clusters, find_clusters
 from freeavatar.explore.maps import pca_axes
 
-_BATCH = 64
 _PICTURES = {"jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff"}
 
 
@@ -122,26 +121,6 @@ def read_judgements(store: Store, ids: Sequence[str]) -> Judgements:
                 rows.append([places[image] for image in row[:3]])
                 mutual.append(tally.form == "odd")
     return Judgements(np.array(rows, int).reshape(-1, 3), np.array(mutual, bool))
-
-
-def embed_steps(
-    store: Store, weights: str, encode: Callable[[list[np.ndarray]], np.ndarray]
-) -> Generator[tuple[int, int], None, int]:
-    """Embed every crop that has no embedding under some weights.
-
-    Yields:
-        Done, and how many there are. Closing the generator keeps what is done.
-    """
-    sql = (
-        "select id, crop from images where crop is not null and not exists "
-        "(select 1 from embeddings where image_id = images.id and weights = ?)"
-    )
-    total, done = store.value(sql.replace("id, crop", "count(*)", 1), (weights,)), 0
-    while rows := store.rows(f"{sql} limit {_BATCH}", (weights,)):
-        yield done, total
-        add_embeddings(store, [row["id"] for row in rows], weights, encode([decode_crop(row["crop"]) for row in rows]))
-        done += len(rows)
-    return done
 
 
 def crops_of(store: Store, ids: Sequence[str]) -> list[np.ndarray | None]:
