@@ -13,7 +13,7 @@ from pathlib import Path
 
 import tyro
 
-from freeavatar.export.side_by_side import fit
+from freeavatar.export.side_by_side import letterbox
 from freeavatar.video import VideoReader, VideoWriter
 
 
@@ -29,7 +29,7 @@ def loop(
     clip: Path, seconds: int, path: Path, *, size: tuple[int, int] = (720, 1280), rate: Fraction | None = None
 ) -> None:
     """Write ``clip`` over and over until it lasts ``seconds``, by default with its own frames a second."""
-    images = [fit(frame.image, *size) for frame in VideoReader(clip)]
+    images = [letterbox(frame.image, *size) for frame in VideoReader(clip)]
     rate = rate or VideoReader(clip).info.rate
     with VideoWriter(path, size=size, rate=rate) as writer:
         for index, image in zip(range(int(seconds * rate)), cycle(images), strict=False):

@@ -46,7 +46,7 @@ def test_a_take_knows_no_cuts_and_is_decoded_again(take, bundle):
     with np.load(BEFORE / "rigs.npz") as rigs:
         for avatar in cast:
             np.testing.assert_allclose(decoded.raw(avatar.content).weights, rigs[avatar.name], atol=1e-5)
-    assert not decoded.fits(take.source_path, AnimateOptions(end=0.4), bundle.id), "tracking would find cuts"
+    assert not decoded.matches(take.source_path, AnimateOptions(end=0.4), bundle.id), "tracking would find cuts"
     again = load_take(save_take(decoded))
     assert again.info == decoded.info and again.acted.keys() == decoded.acted.keys()
 

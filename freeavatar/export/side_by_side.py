@@ -16,7 +16,7 @@ def actor_width(size: tuple[int, int], height: int) -> int:
     return max(2, width + width % 2)
 
 
-def fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
+def letterbox(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Scale an image ``(h, w, 3)`` uint8 to fit into ``(height, width)``, bars around it."""
     h, w = image.shape[:2]
     scale = min(height / h, width / w)

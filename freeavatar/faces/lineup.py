@@ -46,11 +46,11 @@ class Lineup:
                 self.now.append(face)
                 self._last.append(face)
 
-    def _recognise(self, face: Face, fit: np.ndarray, least: float) -> bool:
-        """Take a face for the person whom it fits best and better than ``least``, of those not seen in this frame."""
+    def _recognise(self, face: Face, likeness: np.ndarray, least: float) -> bool:
+        """Take a face for the person whom it is most like and more than ``least``, of those not seen in this frame."""
         missing = [person for person, seen in enumerate(self.now) if seen is None]
-        best = max(missing, key=lambda person: fit[person], default=None)
-        if best is None or not fit[best] > least:
+        best = max(missing, key=lambda person: likeness[person], default=None)
+        if best is None or not likeness[best] > least:
             return False
         self.now[best] = self._last[best] = face
         return True
@@ -61,13 +61,13 @@ class Lineup:
 
     def _nearness(self, face: Face) -> np.ndarray:
         """To where everybody was last, ``(P,)``: negative beyond :data:`_FAR` widths or for another size."""
-        fits = []
+        found = []
         for known in self._last:
             width = known.box[2] - known.box[0]
             step = np.hypot(*(face.points.mean(0) - known.points.mean(0))) / width
             is_alike = 1 / _GROWTH < (face.box[2] - face.box[0]) / width < _GROWTH
-            fits.append(_FAR - step if is_alike else -1.0)
-        return np.array(fits)
+            found.append(_FAR - step if is_alike else -1.0)
+        return np.array(found)
 
 
 def find_faces(frames: Iterable[Frame]) -> list[tuple[Frame, Face]]:

@@ -40,8 +40,8 @@ class _Sight:
     face: Face
     look: np.ndarray
 
-    def fit(self, other: "_Sight", *, use_place: bool) -> float:
-        """How well another sight fits this one, by look and, unless the scene was cut, by place, in [-1, 2]."""
+    def likeness(self, other: "_Sight", *, use_place: bool) -> float:
+        """How like this sight another is, by look and, unless the scene was cut, by place, in [-1, 2]."""
         place = overlap(np.array(self.face.box), np.array([other.face.box]))[0]
         return float(self.look @ other.look + place * use_place)
 
@@ -51,7 +51,7 @@ class FaceTracker:
 
     While the face is in sight it is measured in a small region around its last place. When it is lost,
     or the scene is cut, the whole frame is searched, and of several faces the one that looks and lies
-    most like the face is taken, unless it fits somebody else better who was seen beside it. So it goes as well while
+    most like the face is taken, unless it is more like somebody else who was seen beside it. So it goes as well while
     somebody else is close, who may pass in front.
     """
 
@@ -160,14 +160,14 @@ class FaceTracker:
         return bool((np.linalg.norm(others - centre, axis=1) < _CLOSE * (right - left)).any())
 
     def _pick(self, image: np.ndarray, faces: list[Face]) -> _Sight | None:
-        """The one of these faces that fits best, unless somebody else fits it better; the others move along."""
+        """The most alike of these faces, unless it is more like somebody else; the others move along."""
         assert self._known is not None
-        best, best_fit, sights = None, -np.inf, [_Sight(face, _look(image, face)) for face in faces]
+        best, best_likeness, sights = None, -np.inf, [_Sight(face, _look(image, face)) for face in faces]
         for sight in sights:
-            fit = self._known.fit(sight, use_place=self._use_place)
-            rivals = (other.fit(sight, use_place=self._use_place) for other in self._others)
-            if fit > max([best_fit, *rivals]):
-                best, best_fit = sight, fit
+            likeness = self._known.likeness(sight, use_place=self._use_place)
+            rivals = (other.likeness(sight, use_place=self._use_place) for other in self._others)
+            if likeness > max([best_likeness, *rivals]):
+                best, best_likeness = sight, likeness
         rest = [sight for sight in sights if sight is not best]
         self._others = [self._moved_along(other, rest) for other in self._others]
         return None if best is None else _measure(image, best.face)
@@ -175,8 +175,8 @@ class FaceTracker:
     def _moved_along(self, other: _Sight, sights: list[_Sight]) -> _Sight:
         """Somebody else at the place where they are now, if that is clear."""
         assert self._known is not None
-        best = max(sights, key=lambda sight: other.fit(sight, use_place=True), default=None)
-        if best is None or self._known.fit(best, use_place=True) > other.fit(best, use_place=True):
+        best = max(sights, key=lambda sight: other.likeness(sight, use_place=True), default=None)
+        if best is None or self._known.likeness(best, use_place=True) > other.likeness(best, use_place=True):
             return other
         return _Sight(best.face, other.look)
 

@@ -12,7 +12,7 @@ import numpy as np
 from freeavatar.avatars import DEFAULT_AVATAR, Avatar, load_avatar
 from freeavatar.errors import AvatarError, InputError
 from freeavatar.export import SINKS, Moment, Output, Sound
-from freeavatar.export.side_by_side import Puppet, actor_width, fit
+from freeavatar.export.side_by_side import Puppet, actor_width, letterbox
 from freeavatar.files import make_folder
 from freeavatar.models import Bundle, open_bundle
 from freeavatar.models.device import choose_device
@@ -152,7 +152,7 @@ def _kept(path: Path, source: Source, options: AnimateOptions, bundle: Bundle) -
     if path.is_file():
         with suppress(InputError):
             take = load_take(path)
-            return take if take.fits(source.path, options, bundle.id) else None
+            return take if take.matches(source.path, options, bundle.id) else None
     return None
 
 
@@ -188,7 +188,7 @@ def _write(
         for frame in source:
             if frame.index >= count:
                 break
-            actor = fit(frame.image, height, width)
+            actor = letterbox(frame.image, height, width)
             faces = [puppet.render(frame.index) for puppet in puppets]
             for row, part, sinks in opened:
                 picture = np.concatenate([actor, *(faces[k] for k in row)], axis=1)

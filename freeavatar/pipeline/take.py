@@ -107,7 +107,7 @@ class Take:
             raise InputError(f"{path} is not the file that {self.path.name} was made from: animate it anew.")
         return open_source(path, start=self.info.start, end=self.info.end)
 
-    def fits(self, path: Path, options: AnimateOptions, weights: str) -> bool:
+    def matches(self, path: Path, options: AnimateOptions, weights: str) -> bool:
         """Whether tracking ``path`` with these settings and weights would give this very track."""
         info = self.info
         return self.source_path.exists() and self.source_path.samefile(path) and (
