@@ -141,6 +141,13 @@ def test_a_map_is_fitted_in_a_process_of_its_own_and_kept(tmp_path):
     assert read_map(kept, config, 60) is None  # damaged: fitted again
 
 
+def test_the_process_fits_the_map_that_was_asked_for(tmp_path):
+    vectors, config = blobs(60), MapConfig("tsne", neighbours=3, seed=5)
+    drawn = end_of(fit_steps(vectors, config, tmp_path))
+    np.testing.assert_allclose(drawn.points, make_map(vectors, config).points, atol=1e-4)
+    assert np.abs(drawn.points - make_map(vectors, MapConfig("tsne")).points).max() > 0.1
+
+
 def test_closing_the_steps_ends_the_process(tmp_path, monkeypatch):
     started = []
     popen = subprocess.Popen
