@@ -98,7 +98,7 @@ def _region(text: str) -> tuple[str, float]:
         raise argparse.ArgumentTypeError(f"{text!r} is no region with a scale, such as mouth=1.3 or brows=0") from None
 
 
-def _crop(text: str) -> tuple[float, ...]:
+def _box(text: str) -> tuple[float, ...]:
     try:
         left, top, width, height = map(float, text.split(","))
     except ValueError:
@@ -136,8 +136,9 @@ def _add_animate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-head-pose", action="store_true", help="keep the avatar's head still")
     parser.add_argument("--face", type=int, default=0, metavar="N", help="0 follows the largest face, 1 the next, ...")
     parser.add_argument(
-        "--crop", type=_crop, metavar="X,Y,W,H", help="where the face is at the start, in pixels, if it is not found"
-    )
+        "--crop", dest="box", type=_box, metavar="X,Y,W,H",
+        help="where the face is at the start, in pixels, if it is not found",
+    )  # fmt: skip
     parser.add_argument("--no-audio", action="store_true", help="leave the sound out")
     _add_device(parser)
     _add_weights(parser)
@@ -153,7 +154,7 @@ def _animate(args: argparse.Namespace) -> None:
     options = AnimateOptions(
         smoothing=args.smoothing, calibration=load_profile(args.profile) if args.profile else args.calibration,
         gain=args.gain, regions=Regions(**dict(args.region)), has_head_pose=not args.no_head_pose,
-        face=args.face, crop=args.crop, start=args.start, end=args.end, has_audio=not args.no_audio,
+        face=args.face, box=args.box, start=args.start, end=args.end, has_audio=not args.no_audio,
         device=args.device,
     )  # fmt: skip
     bundle = open_bundle(args.weights, device=choose_device(args.device)) if args.weights else None

@@ -49,7 +49,7 @@ class _Sample:
 
 
 def track_faces(
-    frames: Iterable[Frame], *, face: int = 0, crop: Box | None = None, smoothing: bool = True
+    frames: Iterable[Frame], *, face: int = 0, box: Box | None = None, smoothing: bool = True
 ) -> Iterator[TrackedFrame]:
     """Follow one face through a clip.
 
@@ -59,7 +59,7 @@ def track_faces(
     Args:
         frames: the frames, in order of time; they are read once, and few are held at a time.
         face: whom to follow, as :func:`freeavatar.faces.find_faces` counts.
-        crop: a box drawn around the face on the first frame, which is followed instead, detected or not.
+        box: drawn around the face on the first frame, which is followed instead, detected or not.
         smoothing: without it every frame is a picture of its own: the face of that rank by size in it, or the
             one in the box, whatever the other frames show.
 
@@ -68,11 +68,11 @@ def track_faces(
 
     Raises:
         FaceError: with ``smoothing``, there are faces but never as many as ``face`` asks for.
-        InputError: ``face`` is negative, or ``crop`` lies outside of the first frame.
+        InputError: ``face`` is negative, or ``box`` lies outside of the first frame.
     """
-    if not smoothing and crop is not None:
+    if not smoothing and box is not None:
         for frame in frames:
-            yield _describe(frame, find_drawn(frame.image, crop))
+            yield _describe(frame, find_drawn(frame.image, box))
         return
     if not smoothing:
         if face < 0:
@@ -81,23 +81,23 @@ def track_faces(
             found = detect_faces(frame.image)[face : face + 1]
             yield _describe(frame, refine_face(frame.image, found[0].points) or found[0] if found else None)
         return
-    yield from _smoothed(frames, FaceTracker(face=face) if crop is None else DrawnFaceTracker(crop))
+    yield from _smoothed(frames, FaceTracker(face=face) if box is None else DrawnFaceTracker(box))
 
 
-def track_face_at(frames: Iterable[Frame], frame: Frame, *, face: int = 0, crop: Box | None = None) -> TrackedFrame:
+def track_face_at(frames: Iterable[Frame], frame: Frame, *, face: int = 0, box: Box | None = None) -> TrackedFrame:
     """Find the face that :func:`track_faces` would follow in one frame, without all those before it.
 
     Args:
         frames: the clip from its beginning; only as many are read as it takes to choose the face.
         frame: the frame in question, with its time in the clip.
         face: as for :func:`track_faces`.
-        crop: as for :func:`track_faces`.
+        box: as for :func:`track_faces`.
 
     Raises:
         FaceError: there are faces but not as many as ``face`` asks for within a second of the first one.
-        InputError: ``crop`` lies outside of the first frame.
+        InputError: ``box`` lies outside of the first frame.
     """
-    tracker = FaceTracker(face=face) if crop is None else DrawnFaceTracker(crop)
+    tracker = FaceTracker(face=face) if box is None else DrawnFaceTracker(box)
     for first in frames:
         found = tracker.update(first)
         if found is not None and abs(first.time - frame.time) < 1e-6:

@@ -46,7 +46,7 @@ class AnimateOptions(EditSettings):
 
     face: int = 0
     """Whom to follow: 0 is the largest face, 1 the next, ...; as :func:`freeavatar.pipeline.find_people` counts."""
-    crop: Box | None = None
+    box: Box | None = None
     """Where the face is at the start, if it is not found by itself: a box from brows to chin in pixels of the input."""
     start: float = 0.0
     """Second of the input at which to begin; times of results count from there."""
@@ -67,9 +67,9 @@ class AnimateOptions(EditSettings):
             raise InputError(f"start is {self.start:g}, expected a second of the input, 0 or later.")
         if self.end is not None and not self.start < self.end < math.inf:
             raise InputError(f"end is {self.end:g} s, expected a second after the start, which is {self.start:g} s.")
-        if self.crop is not None and not (
-            min(self.crop[:2]) >= 0 and min(self.crop[2:]) >= 16 and max(self.crop) < math.inf
+        if self.box is not None and not (
+            min(self.box[:2]) >= 0 and min(self.box[2:]) >= 16 and max(self.box) < math.inf
         ):
-            raise InputError(f"crop is {self.crop}, expected left, top, width and height, at least 16 x 16 pixels.")
+            raise InputError("box is {}, expected left, top, width and height, at least 16 x 16 pixels.", self.box)
         if self.height < 64:
             raise InputError(f"height is {self.height}, expected at least 64 pixels.")

@@ -43,7 +43,7 @@ def animate(
 
     Args:
         source: path of the input, or of the take of an earlier run, which spares tracking; that brings its own
-            range, face and crop.
+            range, face and box.
         avatars: names of avatars or paths of GLB files; default the default ARKit head.
         out: folder the files go to; made if it does not exist.
         options: settings.

@@ -68,7 +68,7 @@ def preview(
     device = choose_device(options.device)
     bundle = bundle or shared_bundle(options.device)
     since = replace(frame, time=frame.time - float(source.offset))
-    tracked = track_face_at(source, since, face=options.face, crop=options.crop)
+    tracked = track_face_at(source, since, face=options.face, box=options.box)
     if tracked.crop is None or tracked.points is None:
         raise FaceError(f"no face is in sight at second {frame.time:.1f}: choose another moment, or draw a crop.")
     builder = TrackBuilder(bundle.encoder, device)

@@ -52,7 +52,7 @@ class TakeInfo:
     start: float
     end: float | None
     face: int
-    crop: Box | None
+    box: Box | None
     is_sequence: bool
     has_cuts: bool = True
     """Whether the track knows where shots begin; those of version 1 do not."""
@@ -112,7 +112,7 @@ class Take:
         info = self.info
         return self.source_path.exists() and self.source_path.samefile(path) and (
             (info.size, info.modified) == signature(path) and info.weights == weights and info.has_cuts
-            and (info.start, info.end, info.face, info.crop) == (options.start, options.end, options.face, options.crop)
+            and (info.start, info.end, info.face, info.box) == (options.start, options.end, options.face, options.box)
             and info.is_sequence == options.is_sequence
         )  # fmt: skip
 
@@ -190,7 +190,7 @@ def take_info(source: Source, options: AnimateOptions, weights: str, folder: Pat
     return TakeInfo(
         source=stored_path(source.path, folder), size=size, modified=modified, weights=weights,
         rate=str(source.rate), offset=str(source.offset), start=options.start, end=options.end, face=options.face,
-        crop=options.crop, is_sequence=options.is_sequence,
+        box=options.box, is_sequence=options.is_sequence,
     )  # fmt: skip
 
 
@@ -240,8 +240,8 @@ def load_take(path: str | Path) -> Take:
 
 def _parsed(path: Path, header: dict[str, Any], data: Any) -> Take:
     stored = header["info"]
-    crop = None if stored["crop"] is None else tuple(stored["crop"])
-    info = TakeInfo(**{"has_cuts": "cuts" in data, **stored, "crop": crop})
+    box = stored.pop("crop" if header["version"] == _OLDEST else "box")
+    info = TakeInfo(**{"has_cuts": "cuts" in data, **stored, "box": None if box is None else tuple(box)})
     arrays = {name: data[name] for name in _ARRAYS if name in data}
     arrays.setdefault("cuts", np.zeros(len(arrays["times"]), bool))
     if header["version"] == _OLDEST:

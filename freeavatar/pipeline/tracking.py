@@ -118,7 +118,7 @@ class TrackBuilder:
 
 def tracked_frames(frames: Iterable[Frame], options: AnimateOptions) -> Iterator[TrackedFrame]:
     """Frames with their face; independent of one another unless the options make them a sequence."""
-    yield from track_faces(frames, face=options.face, crop=options.crop, smoothing=options.is_sequence)
+    yield from track_faces(frames, face=options.face, box=options.box, smoothing=options.is_sequence)
 
 
 def follow(

@@ -206,8 +206,8 @@ def test_a_link_brings_a_run_back_and_a_wrong_one_says_so(done):
 
 
 def test_a_new_video_shows_how_it_reads(short_clip):
-    people, _start, end, face, crop, *_ = clip.look(None, str(short_clip))
-    assert people.visible is False and end.maximum == pytest.approx(0.4, abs=0.05) and (face, crop) == (0, None)
+    people, _start, end, face, box, *_ = clip.look(None, str(short_clip))
+    assert people.visible is False and end.maximum == pytest.approx(0.4, abs=0.05) and (face, box) == (0, None)
     view, _drawer = clip.see(None, str(short_clip), 0.0, 0.0, 0, None, ["ines"], *PLAIN)
     assert view.count("data:image/jpeg") == 2
 
@@ -221,8 +221,8 @@ def test_two_people_are_offered_as_thumbnails(actor_frames, tmp_path):
 def test_another_beginning_asks_again_whom_to_follow(actor_frames, tmp_path):
     alone = [np.hstack([frame, frame * 0 + 90]) for frame in actor_frames[:5]]
     pair = write_clip(tmp_path / "later.mp4", [*alone, *(np.hstack([f, f[:, ::-1]]) for f in actor_frames[5:10])])
-    later, face, crop = clip.look_from(None, str(pair), 0.2)
-    assert later.visible and (face, crop) == (0, None)
+    later, face, box = clip.look_from(None, str(pair), 0.2)
+    assert later.visible and (face, box) == (0, None)
     assert clip._picked(SimpleNamespace(index=1)) == (1, None), "a drawn box gives way to a thumbnail"
 
 

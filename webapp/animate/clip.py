@@ -36,7 +36,7 @@ class ClipInputs:
     start: gr.Slider
     end: gr.Slider
     face: gr.State
-    crop: gr.State
+    box: gr.State
     people: gr.Gallery
     drawer: gr.HTML
     draw: gr.Button
@@ -45,7 +45,7 @@ class ClipInputs:
     @property
     def values(self) -> list[Any]:
         """Inputs of a run, in the order that :func:`clip_of` takes them."""
-        return [self.video, self.start, self.end, self.face, self.crop]
+        return [self.video, self.start, self.end, self.face, self.box]
 
 
 def warm_up() -> None:
@@ -54,9 +54,9 @@ def warm_up() -> None:
         preview(EXAMPLES / "actor.mp4", size=_SIZE)
 
 
-def clip_of(start: float | None, end: float | None, face: int | None, crop: Any) -> Clip:
+def clip_of(start: float | None, end: float | None, face: int | None, box: Any) -> Clip:
     """The part and the face that were chosen; an end of 0 is the clip's own."""
-    return Clip(float(start or 0), float(end) if end else None, int(face or 0), tuple(crop) if crop else None)
+    return Clip(float(start or 0), float(end) if end else None, int(face or 0), tuple(box) if box else None)
 
 
 def build_clip() -> ClipInputs:
@@ -83,7 +83,7 @@ def build_clip() -> ClipInputs:
 def connect_clip(inputs: ClipInputs, chosen: gr.CheckboxGroup, controls: list[Any]) -> None:
     """Let the inputs act: a new video is looked at, a choice shows its preview."""
     hidden: Any = {"api_visibility": "private", "show_progress": "hidden"}
-    parts = [inputs.start, inputs.end, inputs.face, inputs.crop]
+    parts = [inputs.start, inputs.end, inputs.face, inputs.box]
     seeing = [inputs.video, *parts, chosen, *controls]
     shows = [inputs.preview, inputs.drawer]
     inputs.video.change(lambda: (0, 0, 0, None), None, parts, queue=False, **hidden)
@@ -95,14 +95,14 @@ def connect_clip(inputs: ClipInputs, chosen: gr.CheckboxGroup, controls: list[An
     loaded.then(see, seeing, shows, **again)
     chosen.change(see, seeing, shows, **again)
     begun = inputs.start.release(
-        look_from, [inputs.video, inputs.start], [inputs.people, inputs.face, inputs.crop],
+        look_from, [inputs.video, inputs.start], [inputs.people, inputs.face, inputs.box],
         concurrency_id="small", concurrency_limit=2, **hidden,
     )  # fmt: skip
     begun.then(see, seeing, shows, **again)
-    picked = inputs.people.select(_picked, None, [inputs.face, inputs.crop], queue=False, **hidden)
+    picked = inputs.people.select(_picked, None, [inputs.face, inputs.box], queue=False, **hidden)
     picked.then(see, seeing, shows, **again)
     inputs.draw.click(frame_to_draw, [inputs.video, inputs.start], inputs.drawer, queue=False, **hidden)
-    inputs.drawer.draw(_drawn, None, inputs.crop, queue=False, **hidden).then(see, seeing, shows, **again)
+    inputs.drawer.draw(_drawn, None, inputs.box, queue=False, **hidden).then(see, seeing, shows, **again)
 
 
 def look(request: gr.Request, video: str | None) -> tuple[Any, ...]:
@@ -141,18 +141,18 @@ def _thumbnails(people: list[Person], language: str) -> Any:
 
 
 def see(
-    request: gr.Request, video: str | None, start: float, end: float, face: int, crop: Any, avatars: list[str],
+    request: gr.Request, video: str | None, start: float, end: float, face: int, box: Any, avatars: list[str],
     *values: Any,
 ) -> tuple[Any, Any]:  # fmt: skip
     """Show the tracked crop and the first chosen avatar at the beginning of the part."""
     if not video:
         return "", gr.skip()
     language = language_of(request)
-    clip = clip_of(start, end, face, crop)
+    clip = clip_of(start, end, face, box)
     avatar = avatars[0] if avatars else DEFAULT_AVATAR
     try:
         options = options_of(_with_profile_or_none(settings_of(values)), clip)
-        people = [] if crop else _people(video, clip.start, clip.end)
+        people = [] if box else _people(video, clip.start, clip.end)
         second = people[min(face, len(people) - 1)].second if people else clip.start
         shown = preview(video, second, avatar, options=options, size=_SIZE)
     except FaceError as error:

@@ -28,7 +28,7 @@ class Clip:
     start: float = 0.0
     end: float | None = None
     face: int = 0
-    crop: tuple[float, float, float, float] | None = None
+    box: tuple[float, float, float, float] | None = None
 
 
 def settings_of(values: Sequence[Any]) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def options_of(settings: dict[str, Any], clip: Clip | None = None) -> AnimateOpt
     regions = Regions(**{name: float(settings[name]) * (name in on) for name in REGIONS})
     return AnimateOptions(
         smoothing=settings["smoothing"], calibration=_calibration(settings), gain=settings["gain"], regions=regions,
-        has_head_pose=regions.head > 0, face=clip.face, crop=clip.crop, start=clip.start, end=clip.end,
+        has_head_pose=regions.head > 0, face=clip.face, box=clip.box, start=clip.start, end=clip.end,
     )  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def bar(progress: Progress, language: str) -> str:
 
 
 def run(
-    request: gr.Request | None, video: str | None, start: float, end: float | None, face: int, crop: Any,
+    request: gr.Request | None, video: str | None, start: float, end: float | None, face: int, box: Any,
     avatars: list[str], *values: Any,
 ) -> Iterator[Step]:  # fmt: skip
     """Animate avatars from a video: yields what to show; closing the generator cancels and deletes the files.
@@ -73,7 +73,7 @@ def run(
         raise gr.Error(say(language, "run.no_video"), title=say(language, "run.no_video.title"))
     if not avatars:
         raise gr.Error(say(language, "run.no_avatar"), title=say(language, "run.no_avatar.title"))
-    clip = clips.clip_of(start, end, face, crop)
+    clip = clips.clip_of(start, end, face, box)
     yield from _in_turn(language, lambda: _animate(Path(video), avatars, clip, settings_of(values), language))
 
 
@@ -136,7 +136,7 @@ def _animate(
 def _rewrite(id: str | None, settings: dict[str, Any], language: str) -> Generator[str, None, Run]:
     stored = load_run(id)
     take = load_take(stored.folder / stored.take)
-    clip = Clip(take.info.start, take.info.end, take.info.face, take.info.crop)
+    clip = Clip(take.info.start, take.info.end, take.info.face, take.info.box)
     steps = animate_steps(take.path, stored.avatars, out=stored.folder, options=options_of(settings, clip))
     report = yield from _watch(steps, language)
     settings = _keep_profile(settings, stored.folder)

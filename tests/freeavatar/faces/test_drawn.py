@@ -35,7 +35,7 @@ def test_a_box_without_a_face_gives_one_that_looks_ahead():
 
 def test_what_is_no_face_is_followed_by_its_look():
     frames = frames_of([mask(160 + 4 * k, 150 + 2 * k) for k in range(30)])
-    tracked = list(track_faces(frames, crop=(90, 65, 140, 170)))
+    tracked = list(track_faces(frames, box=(90, 65, 140, 170)))
     path = np.array([one.points.mean(0) for one in tracked])
     np.testing.assert_allclose(path[-1] - path[0], (4 * 29, 2 * 29), atol=4)
     assert all(0 < one.confidence < 0.6 and one.crop is not None for one in tracked)
@@ -56,20 +56,20 @@ def test_a_face_that_gets_hidden_is_followed_on():
         if k >= 8:
             image[100:175, 80 + 5 * k : 240 + 5 * k] = 15
         images.append(image)
-    tracked = list(track_faces(frames_of(images), crop=(90, 60, 140, 180)))
+    tracked = list(track_faces(frames_of(images), box=(90, 60, 140, 180)))
     moved = tracked[-1].points.mean(0) - tracked[0].points.mean(0)
     np.testing.assert_allclose(moved, (75, 0), atol=14)
 
 
 def test_independent_pictures_each_use_the_box():
     frames = frames_of([stage((200, 60, 50)), mask(160, 150)])
-    first, second = track_faces(frames, crop=(90, 60, 140, 180), smoothing=False)
+    first, second = track_faces(frames, box=(90, 60, 140, 180), smoothing=False)
     assert first.confidence > 0.9 and 0 < second.confidence < 0.6
 
 
 def test_a_box_outside_of_the_picture_is_refused():
     with pytest.raises(InputError, match="outside of the picture of 480 x 320"):
-        list(track_faces(frames_of([blank(320, 480)]), crop=(500, 10, 60, 60)))
+        list(track_faces(frames_of([blank(320, 480)]), box=(500, 10, 60, 60)))
 
 
 @pytest.mark.parametrize("second", [0, 20])

@@ -182,8 +182,8 @@ def test_bad_input_is_refused_in_words(source, avatars, options, error, message,
         {"start": -1},
         {"start": 2, "end": 2},
         {"end": float("inf")},
-        {"crop": (0, 0, 5, 50)},
-        {"crop": (0, 0, 50, float("inf"))},
+        {"box": (0, 0, 5, 50)},
+        {"box": (0, 0, 50, float("inf"))},
     ],
 )
 def test_options_out_of_range_are_refused(options):

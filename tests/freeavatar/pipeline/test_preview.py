@@ -26,7 +26,7 @@ def test_people_are_listed_with_a_picture_and_a_preview_shows_the_one_chosen(two
 
 
 def test_a_preview_follows_the_settings_and_the_drawn_crop(two_people):
-    options = AnimateOptions(crop=(700, 160, 200, 220), regions=Regions(mouth=0, jaw=0, head=0))
+    options = AnimateOptions(box=(700, 160, 200, 220), regions=Regions(mouth=0, jaw=0, head=0))
     drawn = preview(two_people, options=options, size=64)
     plain = preview(two_people, options=AnimateOptions(face=1), size=64)
     assert drawn.points[:, 0].min() > 640
