@@ -56,7 +56,7 @@ def build(tabs: Sequence[str] = TABS, *, labels: Path | None = None) -> gr.Block
         gr.Markdown(word("app.lead"), elem_id="lead")
         for name in tabs:
             title, make = makers[name]
-            with gr.Tab(title) as tab:
+            with gr.Tab(title, elem_id=f"tab-{name}") as tab:
                 make()
     return demo
 
@@ -85,7 +85,7 @@ def main() -> None:
     tabs = [name for name in args.tabs if name not in BEHIND_THE_DOOR or is_allowed(args.host)]
     try:
         if not tabs:
-            raise FreeAvatarError(f"off this machine the tabs train and admin need a password: set {PASSWORD}.")
+            raise FreeAvatarError("off this machine the tabs train and admin need a password: set {}.", PASSWORD)
         if "animate" in tabs:
             threading.Thread(target=animate.warm_up).start()
         launch(

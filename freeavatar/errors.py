@@ -1,5 +1,6 @@
 """Errors a user can act on. Each message says what was wrong, what was expected, what to do."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,12 @@ class Message:
 
     def __str__(self) -> str:
         return self.template.format(*self.values) if self.values else self.template
+
+
+def some_of(names: Sequence[str], most: int = 12) -> "Message | str":
+    """The first of many names, and how many more there are."""
+    shown = ", ".join(names[:most])
+    return Message("{} and {} more", (shown, len(names) - most)) if len(names) > most else shown
 
 
 class FreeAvatarError(Exception):

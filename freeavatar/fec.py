@@ -94,22 +94,23 @@ def read_fec(path: Path) -> Iterator[FecRow]:
                 if cells:
                     yield _row([cell.strip() for cell in cells], f"{path}, line {number}")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot read {path} ({error}): give a CSV that exists.") from error
+        raise InputError("cannot read {} ({}): give a CSV that exists.", path, error) from error
 
 
 def _row(cells: list[str], where: str) -> FecRow:
     if len(cells) < 18 or len(cells) % 2:
         raise InputError(
-            f"{where} has {len(cells)} columns: FEC has 3 x (URL and box of 4), the type, then annotator and vote "
-            "of each rater."
+            "{} has {} columns: FEC has 3 x (URL and box of 4), the type, then annotator and vote of each rater.",
+            where,
+            len(cells),
         )
     try:
         faces = [FecFace(cells[k], tuple(float(cell) for cell in cells[k + 1 : k + 5])) for k in (0, 5, 10)]
         votes = tuple((cells[k], int(cells[k + 1]) - 1) for k in range(16, len(cells), 2) if cells[k])
     except ValueError as error:
-        raise InputError(f"{where} holds no number where FEC has one ({error}): check its columns.") from error
+        raise InputError("{} holds no number where FEC has one ({}): check its columns.", where, error) from error
     if cells[15] not in TYPES or not votes or not all(0 <= vote <= 2 for _, vote in votes):
-        raise InputError(f"{where}: expected a type of {', '.join(TYPES)} and votes of 1, 2 or 3.")
+        raise InputError("{}: expected a type of {} and votes of 1, 2 or 3.", where, ", ".join(TYPES))
     return FecRow((faces[0], faces[1], faces[2]), cells[15], votes)
 
 

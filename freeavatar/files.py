@@ -24,7 +24,7 @@ def make_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot make the folder {folder} ({error.strerror}): choose another.") from error
+        raise InputError("cannot make the folder {} ({}): choose another.", folder, error.strerror) from error
     return folder
 
 
@@ -46,11 +46,11 @@ def replacing(path: Path) -> Iterator[Path]:
     except Exception as error:
         # Libraries tell of a full disk in exceptions of their own; the temporary file still fills it.
         if _is_full(path.parent):
-            raise InputError(f"the disk of {path} is full: make room there, then do it again.") from error
+            raise InputError("the disk of {} is full: make room there, then do it again.", path) from error
         if not isinstance(error, OSError):
             raise
         raise InputError(
-            f"cannot write {path} ({error.strerror}): choose a file in a folder that exists and is writable."
+            "cannot write {} ({}): choose a file in a folder that exists and is writable.", path, error.strerror
         ) from error
     finally:
         with suppress(OSError):

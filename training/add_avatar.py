@@ -169,10 +169,10 @@ def teach(config: AddConfig) -> Path:
     torch.manual_seed(config.seed)
     bundle = open_bundle(config.bundle)
     if bundle.neural_renderer is None:
-        raise WeightsError(f"bundle {bundle.id} has no neural renderer to learn a character with: use another one.")
+        raise WeightsError("bundle {} has no neural renderer to learn a character with: use another one.", bundle.id)
     name = config.avatar
     if name in builtin_avatars():
-        raise InputError(f"{name} is built in, and every bundle knows it: give a GLB file, or an avatar you added.")
+        raise InputError("{} is built in, and every bundle knows it: give a GLB file, or an avatar you added.", name)
     if name not in available_avatars():
         name = add_avatar(Path(config.avatar), draw=write_previews, name=config.name).name
     avatar = load_avatar(name)

@@ -123,7 +123,7 @@ def from_pairs(config: BuildConfig, rng: np.random.Generator) -> Triplets:
         found = draw_recast(expressions, avatars, rigs, config.count // len(config.pairs), rng)
         triplets += [[ids[k] for k in row] for row in found]
     if not triplets:
-        raise InputError(f"{config.pairs[0]} has no rig on two avatars beside another: render more of them.")
+        raise InputError("{} has no rig on two avatars beside another: render more of them.", config.pairs[0])
     return make_triplets(triplets, np.full(len(triplets), 2))
 
 
@@ -136,7 +136,7 @@ def from_acted(config: BuildConfig, rng: np.random.Generator) -> Triplets:
         rigs, renders = _renders(folder)
         files = json.loads(_existing(folder, "files.json").read_text())
         if not set(files) <= set(place):
-            raise InputError(f"{folder} re-enacts faces that labels.csv lacks: render it from this labels.csv again.")
+            raise InputError("{} re-enacts faces that labels.csv lacks: render it from this labels.csv again.", folder)
         found = draw_acted(comparable(rigs), config.count // len(config.acted), rng)
         triplets += [[place[files[a]], renders[p], renders[n]] for a, p, n in found]
     return make_triplets(triplets, np.full(len(triplets), 2))
@@ -181,7 +181,9 @@ def _load(folder: Path, name: str) -> np.ndarray:
 
 def _existing(folder: Path, name: str) -> Path:
     if not (folder / name).is_file():
-        raise InputError(f"{folder} lacks {name}: see python -m training.build_triplets --help for what it should be.")
+        raise InputError(
+            "{} lacks {}: see python -m training.build_triplets --help for what it should be.", folder, name
+        )
     return folder / name
 
 

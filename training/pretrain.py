@@ -110,7 +110,7 @@ def open_pool(config: PretrainConfig) -> ImagePool:
         held_out = {row["file"] for row in read_rows(config.labels, split="val")}
         ids = [name for name in ids if _file_name(name) not in held_out]
         if not ids:
-            raise InputError(f"{config.labels} leaves no image of {', '.join(map(str, config.images))} to train on.")
+            raise InputError("{} leaves no image of {} to train on.", config.labels, ", ".join(map(str, config.images)))
     return open_images(
         ids,
         cache=config.cache or config.engine.out.parent,

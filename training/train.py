@@ -193,7 +193,7 @@ class Trainee(nn.Module):
 def _load_part(module: Any, source: Any, folder: Path) -> None:
     if module.config != source.config:
         raise WeightsError(
-            f"{folder} is of another architecture ({source.config}): expected {module.config}; name its settings."
+            "{} is of another architecture ({}): expected {}; name its settings.", folder, source.config, module.config
         )
     module.load_state_dict(source.state_dict())
 

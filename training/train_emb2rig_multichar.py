@@ -92,15 +92,15 @@ def read_config(path: Path) -> AnimatorConfig:
         InputError: no such file, or it does not say what it should.
     """
     if not path.is_file():
-        raise InputError(f"{path} does not exist: give a YAML file such as training/configs_emb2rig_multi.yaml.")
+        raise InputError("{} does not exist: give a YAML file such as training/configs_emb2rig_multi.yaml.", path)
     try:
         return TypeAdapter(AnimatorConfig).validate_python(yaml.safe_load(path.read_text()) or {})
     except yaml.YAMLError as error:
         raise InputError(
-            f"{path} is no YAML ({str(error).splitlines()[0]}): compare it with the one that ships."
+            "{} is no YAML ({}): compare it with the one that ships.", path, str(error).splitlines()[0]
         ) from error
     except ValidationError as error:
-        raise InputError(f"{path.name}{_said(error)}.") from error
+        raise InputError("{}{}.", path.name, _said(error)) from error
 
 
 def _said(error: ValidationError) -> str:

@@ -30,14 +30,14 @@ def import_comparisons(store: Store, path: Path) -> int:
             reader = csv.DictReader(file)
             missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
             if missing:
-                raise InputError(f"{path} has no column {', '.join(missing)}: expected {','.join(COLUMNS)}.")
+                raise InputError("{} has no column {}: expected {}.", path, ", ".join(missing), ",".join(COLUMNS))
             rows = []
             for row in reader:
                 if any(row[name] is None for name in COLUMNS):
-                    raise InputError(f"{path}, line {reader.line_num} is too short: complete it.")
+                    raise InputError("{}, line {} is too short: complete it.", path, reader.line_num)
                 rows.append(row)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot read {path} ({error}): give a CSV that exists.") from error
+        raise InputError("cannot read {} ({}): give a CSV that exists.", path, error) from error
     wanted = read_settings(store).redundancy
     with store.write() as db:
         for row in rows:
@@ -52,13 +52,13 @@ def import_comparisons(store: Store, path: Path) -> int:
 def _add_clip(store: Store, path: Path) -> str:
     mime = mimetypes.guess_type(path.name)[0]
     if mime not in _MIMES:
-        raise InputError(f"{path} is no MP4, WebM, PNG, JPEG or WebP: browsers would not show it.")
+        raise InputError("{} is no MP4, WebM, PNG, JPEG or WebP: browsers would not show it.", path)
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read {path} ({error.strerror}): paths are relative to the CSV.") from error
+        raise InputError("cannot read {} ({}): paths are relative to the CSV.", path, error.strerror) from error
     if len(data) > MAX_CLIP_BYTES:
-        raise InputError(f"{path} is larger than {MAX_CLIP_BYTES // 2**20} MB: shorten it or make it smaller.")
+        raise InputError("{} is larger than {} MB: shorten it or make it smaller.", path, MAX_CLIP_BYTES // 2**20)
     clip = hashlib.sha256(data).hexdigest()[:32]
     with store.write() as db:
         db.execute("insert or ignore into clips values (?, ?, ?, ?, ?)", (clip, mime, str(path), data, now()))

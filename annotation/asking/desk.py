@@ -14,7 +14,7 @@ from annotation.store.ids import new_id, now
 from annotation.store.questions import expiry, find_gold, find_held, find_open, find_repeat, insert_question, settle
 from annotation.store.settings import FORMS, GRID, LabelSettings, read_settings
 from annotation.store.store import Store
-from freeavatar.errors import InputError
+from freeavatar.errors import InputError, Message
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,9 @@ class Asked:
     purpose: str
     shown: tuple[int, ...]
     """Canonical position at each place of the screen."""
+
+
+LOOKING = Message("Looking for the next question.")
 
 
 class NoQuestion(InputError):
@@ -65,7 +68,7 @@ class Desk:
             InputError: an unknown form.
         """
         if form is not None and form not in FORMS:
-            raise InputError(f"there is no form {form!r}: use {', '.join(FORMS)}.")
+            raise InputError("there is no form {!r}: use {}.", form, ", ".join(FORMS))
         settings, index = read_settings(self._store), self._index.current()
         if holding is not None and (held := self._resume(annotator, form, holding, settings)):
             return held
@@ -79,7 +82,7 @@ class Desk:
             except NoQuestion as reason:
                 reasons.append(reason)
         is_over = all(isinstance(reason, AllDone) for reason in reasons) and self._index.is_fresh()
-        raise (AllDone if is_over else NoQuestion)(str(reasons[0]))
+        raise (AllDone if is_over else NoQuestion)(*reasons[0].args)
 
     def _ask(self, annotator: str, form: str, purpose: str, settings: LabelSettings, index: PoolIndex) -> Asked:
         """A question of one form."""
@@ -143,8 +146,10 @@ class Desk:
         """A new question; None if the pool has no other one."""
         if len(index.ids) < smallest_pool(form):
             raise AllDone(
-                f"The pool holds {len(index.ids)} images and this question needs {smallest_pool(form)}: import more, "
-                "or wait until the built-in pictures are ready."
+                "The pool holds {} images and this question needs {}: import more, or wait until the built-in "
+                "pictures are ready.",
+                len(index.ids),
+                smallest_pool(form),
             )
         with self._lock:
             return propose(self._store, index, form, purpose, self._rng)
@@ -155,7 +160,7 @@ class Desk:
             f"select count(*) from images where id in ({', '.join('?' * len(images))})", images
         ).fetchone()[0]
         if known < len(images):
-            raise NoQuestion("Looking for the next question.")  # an image was forgotten while this was drawn
+            raise NoQuestion(LOOKING.template)  # an image was forgotten while this was drawn
         row = (
             new_id(), form, purpose, "sampler", proposed.model, proposed.probability, proposed.type,
             settings.redundancy, 1, now(),

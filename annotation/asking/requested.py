@@ -34,14 +34,16 @@ def queue_questions(
     """
     ids = list(dict.fromkeys(images))
     if len(ids) < SMALLEST_POOL:
-        raise InputError(f"a question takes {SMALLEST_POOL} different images and {len(ids)} are chosen: choose more.")
+        raise InputError(
+            "a question takes {} different images and {} are chosen: choose more.", SMALLEST_POOL, len(ids)
+        )
     wanted = min(-(-2 * len(ids) // 3), MOST_QUESTIONS)
     triplets = [[ids[k] for k in triplet] for triplet in _triplets(len(ids), wanted, np.random.default_rng(seed))]
     asked = sorted({image for triplet in triplets for image in triplet})
     marks = ", ".join("?" * len(asked))
     shown = store.value(f"select count(*) from images where crop is not null and id in ({marks})", asked)
     if missing := len(asked) - shown:
-        raise InputError(f"{missing} of the chosen images are not in the pool any more: choose again.")
+        raise InputError("{} of the chosen images are not in the pool any more: choose again.", missing)
     redundancy = read_settings(store).redundancy
     with store.write() as db:
         for triplet in triplets:

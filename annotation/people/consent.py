@@ -1,30 +1,29 @@
 """What annotators agree to before their first answer."""
 
 import hashlib
+import json
 from pathlib import Path
 
 from annotation.store.ids import new_id, now
 from annotation.store.store import Store
 from freeavatar.errors import InputError
 
-DEFAULT = """\
-You will see pictures of faces and say which expressions look alike. It takes a few minutes.
-Your answers, how long each took, the time, the kind of browser, and the id in your link are stored and used for \
-research on facial expressions. Your name, address and picture are not.
-Taking part is voluntary. You may stop at any time by closing the page, and you may ask the person who sent you the \
-link to leave your answers out.
-The pictures show people. Please do not copy or share them.\
-"""
-"""One paragraph a line."""
-
+DEFAULTS: dict[str, str] = json.loads((Path(__file__).parent / "consent.json").read_text(encoding="utf-8"))
+"""The text of a study whose owner wrote none, by language; one paragraph a line."""
 
 _LONGEST = 20_000
 """Characters of a text."""
 
 
-def consent_text(store: Store) -> str:
-    """The text of this study: the owner's, or the default."""
-    return store.get("consent", DEFAULT)
+def consent_text(store: Store, language: str = "en") -> str:
+    """The text of this study: the owner's, or the default in a language, English where there is none."""
+    return store.get("consent") or DEFAULTS.get(language, DEFAULTS["en"])
+
+
+def _texts(store: Store) -> dict[str, str]:
+    """By id, the texts of today: an annotator agrees to any one of them."""
+    own = store.get("consent")
+    return {consent_id(text): text for text in ([own] if own else DEFAULTS.values())}
 
 
 def change_consent(store: Store, path: Path) -> str:
@@ -36,10 +35,12 @@ def change_consent(store: Store, path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path} ({error}): give a text file in UTF-8.") from error
+        raise InputError("cannot read {} ({}): give a text file in UTF-8.", path, error) from error
     paragraphs = [line.strip() for line in text.splitlines() if line.strip()]
     if not paragraphs or len(text) > _LONGEST:
-        raise InputError(f"{path} holds {len(text)} characters: expected some text, at most {_LONGEST} characters.")
+        raise InputError(
+            "{} holds {} characters: expected some text, at most {} characters.", path, len(text), _LONGEST
+        )
     store.set("consent", "\n".join(paragraphs))
     return consent_id(consent_text(store))
 
@@ -51,8 +52,7 @@ def consent_id(text: str) -> str:
 
 def has_agreed(store: Store, annotator: str) -> bool:
     """Whether an annotator agreed to the text as it is today."""
-    agreed = store.value("select consent_id from annotators where id = ?", (annotator,))
-    return agreed == consent_id(consent_text(store))
+    return store.value("select consent_id from annotators where id = ?", (annotator,)) in _texts(store)
 
 
 def record_consent(store: Store, annotator: str, seen: str, *, client: str) -> bool:
@@ -65,18 +65,17 @@ def record_consent(store: Store, annotator: str, seen: str, *, client: str) -> b
         client: browser.
 
     Returns:
-        Whether that is today's text; if it is not, nothing is noted.
+        Whether that is one of today's; if it is not, nothing is noted.
     """
     with store.write() as db:
-        text = consent_text(store)
-        key = consent_id(text)
-        if seen != key:
+        text = _texts(store).get(seen)
+        if text is None:
             return False
-        db.execute("insert or ignore into consents values (?, ?, ?)", (key, text, now()))
+        db.execute("insert or ignore into consents values (?, ?, ?)", (seen, text, now()))
         db.execute(
             "insert into annotators values (?, ?, ?, ?, ?, ?) "
             "on conflict(id) do update set consent_id = excluded.consent_id, consented = excluded.consented",
-            (annotator, annotator.split(":")[0], key, now(), client[:200], now()),
+            (annotator, annotator.split(":")[0], seen, now(), client[:200], now()),
         )
-        db.execute("insert into agreements values (?, ?, ?, ?)", (new_id(), annotator, key, now()))
+        db.execute("insert into agreements values (?, ?, ?, ?)", (new_id(), annotator, seen, now()))
     return True

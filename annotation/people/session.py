@@ -1,17 +1,17 @@
-"""What the page asks of the server, as plain dictionaries."""
+"""What the page asks of the server, as plain dictionaries; sentences in them are messages."""
 
 import base64
 import sqlite3
 from typing import Any
 
-from annotation.asking.desk import AllDone, Asked, Desk, NoQuestion
+from annotation.asking.desk import LOOKING, AllDone, Asked, Desk, NoQuestion
 from annotation.people.completions import ALL_ASKED, QUOTA, count_done, give_code
 from annotation.people.consent import consent_id, consent_text, has_agreed, record_consent
 from annotation.pool.builtin import is_builtin_settled
 from annotation.store.ids import new_id
 from annotation.store.settings import read_settings
 from annotation.store.store import Store
-from freeavatar.errors import FreeAvatarError, InputError
+from freeavatar.errors import FreeAvatarError, InputError, Message
 
 SOURCES = ("link", "prolific", "anonymous")
 """Where the id of an annotator comes from."""
@@ -36,7 +36,7 @@ class Sessions:
         return {
             "annotator": annotator,
             "has_consented": has_agreed(self._store, annotator),
-            **self._consent(),
+            **self._consent(request),
             "is_ready": is_builtin_settled(self._store),
             **self._progress(annotator),
         }
@@ -46,10 +46,10 @@ class Sessions:
         annotator, seen = _annotator_id(request), str(request.get("consent_id"))
         if record_consent(self._store, annotator, seen, client=str(request.get("client", ""))):
             return {"annotator": annotator}
-        return {"annotator": annotator, **self._consent()}
+        return {"annotator": annotator, **self._consent(request)}
 
-    def _consent(self) -> Reply:
-        text = consent_text(self._store)
+    def _consent(self, request: Reply) -> Reply:
+        text = consent_text(self._store, str(request.get("language")))
         return {"consent": text.splitlines(), "consent_id": consent_id(text)}
 
     def practice(self, request: Reply) -> Reply:
@@ -60,7 +60,7 @@ class Sessions:
         )
         orders = ((2, 0, 1), (0, 1, 2), (1, 2, 0))
         items = [
-            {"images": self._pictures(row["id"], order), "odd": order.index(2), "note": row["note"]}
+            {"images": self._pictures(row["id"], order), "odd": order.index(2), "note": Message(row["note"])}
             for row, order in zip(rows, orders, strict=False)
         ]
         return {"items": items, "is_ready": is_builtin_settled(self._store)}
@@ -69,7 +69,7 @@ class Sessions:
         """A question, leased; or ``wait`` with the reason why there is none; or the ``consent`` that changed."""
         annotator = self._known(request)
         if not has_agreed(self._store, annotator):
-            return self._consent()
+            return self._consent(request)
         try:
             asked = self._desk.ask(annotator, form=request.get("form") or None, holding=_leases(request))
             return {"question": self._show(asked)}
@@ -79,7 +79,7 @@ class Sessions:
                 done = count_done(self._store, annotator)
                 code = give_code(self._store, annotator, reason=ALL_ASKED, done=done) if done else None
                 return {"is_over": True, "code": code}
-            return {"wait": str(nothing), "is_ready": is_ready}
+            return {"wait": nothing.message, "is_ready": is_ready}
 
     def _has_open(self, annotator: str, leases: list[str] | None) -> bool:
         """Whether the page still has a question to answer, for instance the one it fetched ahead."""
@@ -93,7 +93,7 @@ class Sessions:
             with self._store.write():  # one transaction is one wait for the disk
                 stored, following = self._file(request), self.ask(request)
         except (FreeAvatarError, sqlite3.Error):  # no next question takes the answer back; a bad answer fails again
-            stored, following = self._file(request), {"wait": "Looking for the next question.", "is_ready": True}
+            stored, following = self._file(request), {"wait": LOOKING, "is_ready": True}
         return {"stored": stored, **self._progress(annotator), **following}
 
     def _file(self, request: Reply) -> str:
@@ -116,7 +116,7 @@ class Sessions:
                 else:
                     asked = self._desk.undo(annotator, client=str(request.get("client", "")))
         except NoQuestion as nothing:
-            return {"wait": str(nothing), **self._progress(annotator)}
+            return {"wait": nothing.message, **self._progress(annotator)}
         return {"question": self._show(asked), **self._progress(annotator)}
 
     def _known(self, request: Reply) -> str:

@@ -12,7 +12,7 @@ from annotation.store.images import Embedder, add_embeddings, add_image, embed_m
 from annotation.store.questions import insert_question
 from annotation.store.store import Store, waiting_for
 from freeavatar.avatars import builtin_avatars, load_avatar
-from freeavatar.errors import FreeAvatarError
+from freeavatar.errors import FreeAvatarError, Message
 from freeavatar.render import Light, Lighting, Look, Renderer
 from freeavatar.rig import ARKIT
 
@@ -61,10 +61,13 @@ EXPRESSIONS = {
 """Rigs people tell apart at a glance."""
 
 PRACTICE = (
-    ("smile", "surprise", "Two smile; the third is surprised."),
-    ("frown", "laugh", "Two are glum; the third laughs. Age and hair do not matter."),
-    ("kiss", "eyes shut", "Two purse the lips; the third has closed eyes. The direction of the head does not matter."),
-)
+    ("smile", "surprise", Message("Two smile; the third is surprised.")),
+    ("frown", "laugh", Message("Two are glum; the third laughs. Age and hair do not matter.")),
+    (
+        "kiss", "eyes shut",
+        Message("Two purse the lips; the third has closed eyes. The direction of the head does not matter."),
+    ),
+)  # fmt: skip
 """Shared expression, odd expression, and what to learn from it."""
 _BEARDED = ("tomas",)
 """Their mouths are hard to read: no example, and nobody is judged by them."""
@@ -180,7 +183,7 @@ def _add_known_questions(
     store: Store, made: dict[tuple[str, str], str], avatars: list[str], rng: np.random.Generator
 ) -> None:
     """Practice and gold: two avatars share an expression, another has one far from it."""
-    known = [(shared, odd, "practice", note) for shared, odd, note in PRACTICE]
+    known = [(shared, odd, "practice", str(note)) for shared, odd, note in PRACTICE]
     known += [(shared, odd, "gold", f"{shared} against {odd}") for shared, odd in _GOLD]
     with store.write() as db:
         if has_builtin(store):  # where there are no file locks, another process may have been faster

@@ -125,7 +125,7 @@ def _batches(items: Iterator[_Found], size: int) -> Iterator[list[_Found]]:
 def _faces(path: Path, options: ImportOptions, report: ImportReport) -> Iterator[_Found]:
     if path.suffix.lower() == ".csv":
         if not is_fec(path):
-            raise InputError(f"{path} is not a FEC CSV: labels of other CSVs come in by `import-answers`.")
+            raise InputError("{} is not a FEC CSV: labels of other CSVs come in by `import-answers`.", path)
         yield from _fec_faces(path, options, report)
         return
     for picture in read_pictures(path):
@@ -176,7 +176,7 @@ def _at_most(crop: np.ndarray) -> np.ndarray:
 
 def _fec_faces(path: Path, options: ImportOptions, report: ImportReport) -> Iterator[_Found]:
     if options.images is None:
-        raise InputError(f"{path} names pictures on the web: download them and give their folder with --images.")
+        raise InputError("{} names pictures on the web: download them and give their folder with --images.", path)
     seen: set[FecFace] = set()
     for row in read_fec(path):
         for face in row.faces:

@@ -46,7 +46,7 @@ def read_pictures(path: Path) -> Iterator[Picture]:
         VideoError: the video cannot be read.
     """
     if not path.exists():
-        raise InputError(f"{path} does not exist: give a folder, a zip, a video, an image or a FEC CSV.")
+        raise InputError("{} does not exist: give a folder, a zip, a video, an image or a FEC CSV.", path)
     if path.is_dir():
         for item in sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith(".")):
             yield from _below(item)
@@ -84,13 +84,16 @@ def _zipped(path: Path) -> Iterator[Picture]:
             total = sum(member.file_size for member in members)
             if total > MAX_ZIP_BYTES:
                 raise InputError(
-                    f"{path} unpacks to {total / 2**30:.1f} GB, more than the {MAX_ZIP_BYTES / 2**30:g} GB taken at "
-                    "once: split it, or unpack it and give the folder; nothing was imported from it."
+                    "{} unpacks to {:.1f} GB, more than the {:g} GB taken at once: split it, or unpack it and give "
+                    "the folder; nothing was imported from it.",
+                    path,
+                    total / 2**30,
+                    MAX_ZIP_BYTES / 2**30,
                 )
             for member in sorted(members, key=lambda member: member.filename):
                 yield _member(archive, member, path)
     except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a readable zip ({error}): make it again.") from error
+        raise InputError("{} is not a readable zip ({}): make it again.", path, error) from error
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Picture:

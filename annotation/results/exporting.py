@@ -88,9 +88,9 @@ def export_labels(
     """
     store.refuse_as_output(out)
     if not 0 <= min_agreement <= 1:
-        raise InputError(f"min-agreement is {min_agreement:g}, expected a share between 0 and 1.")
+        raise InputError("min-agreement is {:g}, expected a share between 0 and 1.", min_agreement)
     if unknown := sorted(set(purposes) - set(PURPOSES)):
-        raise InputError(f"there is no purpose {unknown[0]!r}: use {', '.join(PURPOSES)}.")
+        raise InputError("there is no purpose {!r}: use {}.", unknown[0], ", ".join(PURPOSES))
     selection = selection or Selection()
     tallies = selection.of(read_tallies(store, purposes=purposes))
     names = {row["id"]: _Named(**row) for row in store.rows("select id, kind, source, box from images")}
@@ -101,8 +101,11 @@ def export_labels(
     used = sorted({image for t in triplets for image in (t.anchor, t.positive, t.negative)})
     if not triplets:
         raise InputError(
-            f"no triplet of {store.path}{_asked_for(purposes)} has {min_agreement:.0%} of its raters behind it yet: "
-            "collect more answers, or lower --min-agreement."
+            "no triplet of {}{} has {:.0%} of its raters behind it yet: collect more answers, or lower "
+            "--min-agreement.",
+            store.path,
+            _asked_for(purposes),
+            min_agreement,
         )
     make_folder(out.parent)
     saved = write_crops(store, used, images) if images else 0
@@ -221,7 +224,7 @@ def _record(
         if gone := set(used) - known:
             for path in (out, *(images / f"{image}.jpg" for image in gone if images)):
                 path.unlink(missing_ok=True)
-            raise InputError(f"{len(gone)} images of it were forgotten while {out} was written: export again.")
+            raise InputError("{} images of it were forgotten while {} was written: export again.", len(gone), out)
         row = (snapshot, str(out.resolve()), folder, kind, count, min_agreement, digest, now())
         db.execute("insert into snapshots values (?, ?, ?, ?, ?, ?, ?, ?, 1)", row)
         db.conn.executemany("insert into snapshot_images values (?, ?)", [(snapshot, image) for image in used])

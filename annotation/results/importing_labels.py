@@ -40,7 +40,7 @@ def import_answers(store: Store, path: Path) -> int:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     seen = store.get("imported", [])
     if digest in seen:
-        raise InputError(f"{path} was imported before: nothing was added.")
+        raise InputError("{} was imported before: nothing was added.", path)
     votes = 0
     with store.write() as db:
         for row in rows:
@@ -63,16 +63,18 @@ def _csv_rows(path: Path) -> Iterator[_Row]:
             missing = [name for name in COLUMNS if name not in header]
             if missing:
                 raise InputError(
-                    f"{path} has no column {', '.join(missing)}: expected {','.join(COLUMNS)}, or FEC's layout; "
-                    "nothing was imported."
+                    "{} has no column {}: expected {}, or FEC's layout; nothing was imported.",
+                    path,
+                    ", ".join(missing),
+                    ",".join(COLUMNS),
                 )
             for row in reader:
                 names = [(row[header[column]] or "").strip() for column in COLUMNS]
                 if not all(names[:3]):
-                    raise InputError(f"{path}, line {reader.line_num} names fewer than three images: complete it.")
+                    raise InputError("{}, line {} names fewer than three images: complete it.", path, reader.line_num)
                 yield _Row(tuple((name, None) for name in names[:3]), names[3], ((f"csv:{path.name}", 2),))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"cannot read {path} ({error}): give a CSV that exists.") from error
+        raise InputError("cannot read {} ({}): give a CSV that exists.", path, error) from error
 
 
 def _add(store: Store, db: Database, row: _Row) -> int:

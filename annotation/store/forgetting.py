@@ -45,7 +45,7 @@ def forget_image(store: Store, name: str, *, models: Sequence[Path] = ()) -> For
     """
     ids = [row["id"] for row in store.rows("select id from images where id = ? or source = ?", (name, name))]
     if not ids:
-        raise InputError(f"there is no image {name!r} in {store.path}: give its id or its source.")
+        raise InputError("there is no image {!r} in {}: give its id or its source.", name, store.path)
     of_images = f"where image_id in ({', '.join('?' * len(ids))})"
     snapshots = store.rows(
         f"select * from snapshots where id in (select snapshot_id from snapshot_images {of_images})", ids

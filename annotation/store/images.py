@@ -120,7 +120,7 @@ def weights_id(folder: Path | None = None) -> str:
     try:
         return _digest(folder / "encoder.safetensors", (folder / "encoder.safetensors").stat().st_mtime_ns)
     except OSError as error:
-        raise InputError(f"{folder} holds no encoder.safetensors: give a folder of weights.") from error
+        raise InputError("{} holds no encoder.safetensors: give a folder of weights.", folder) from error
 
 
 @lru_cache

@@ -32,7 +32,7 @@ def exclude_annotator(store: Store, annotator: str, *, is_excluded: bool, reason
         InputError: no such annotator.
     """
     if store.value("select 1 from annotators where id = ?", (annotator,)) is None:
-        raise InputError(f"there is no annotator {annotator!r}: choose one of the list.")
+        raise InputError("there is no annotator {!r}: choose one of the list.", annotator)
     before, after = ("counted", "void") if is_excluded else ("void", "counted")
     with store.write() as db:
         row = (new_id(), annotator, int(is_excluded), reason, now())
@@ -59,7 +59,7 @@ def backup_store(store: Store, out: Path) -> int:
             store.db.conn.backup(target)
             target.execute("pragma journal_mode=delete")
         except sqlite3.Error as error:
-            raise InputError(f"cannot back up to {out} ({error}): choose a folder with room.") from error
+            raise InputError("cannot back up to {} ({}): choose a folder with room.", out, error) from error
         finally:
             target.close()
         return temporary.stat().st_size

@@ -47,7 +47,7 @@ def merge_store(store: Store, other: Path) -> Merged:
         InputError: the other is missing, no label store, newer, damaged, or the same file.
     """
     if other.exists() and other.resolve() == store.path.resolve():
-        raise InputError(f"{other} is this database itself: give another one.")
+        raise InputError("{} is this database itself: give another one.", other)
     with _copied(other, store.path.parent) as copy:
         connection = store.db.conn
         connection.create_function("content_hash", 1, content_hash, deterministic=True)
@@ -73,7 +73,7 @@ def merge_store(store: Store, other: Path) -> Merged:
 def _copied(other: Path, folder: Path) -> Iterator[Path]:
     """A copy of a label store, brought up to this version: the file itself may be somebody else's."""
     if not other.is_file():
-        raise InputError(f"there is no database {other}: give one that exists.")
+        raise InputError("there is no database {}: give one that exists.", other)
     with tempfile.TemporaryDirectory(dir=folder, prefix="merging-") as scratch:
         copy = Path(scratch) / "other.db"
         source = sqlite3.connect(f"file:{quote(str(other.resolve()))}?mode=ro", uri=True)
@@ -83,14 +83,16 @@ def _copied(other: Path, folder: Path) -> Iterator[Path]:
             source.backup(target)
             target.close()
         except sqlite3.Error as error:
-            raise InputError(f"{other} cannot be read as a database ({error}): give another one.") from error
+            raise InputError("{} cannot be read as a database ({}): give another one.", other, error) from error
         finally:
             source.close()
         fresh = Store(copy)
         odd = fresh.value("select id from images where length(id) != 32 or id glob '*[^0-9a-f]*'")
         fresh.close()
         if odd is not None:
-            raise InputError(f"{other} holds an image with the id {odd!r}, which FreeAvatar never gives: not merged.")
+            raise InputError(
+                "{} holds an image with the id {!r}, which FreeAvatar never gives: not merged.", other, odd
+            )
         yield copy
 
 

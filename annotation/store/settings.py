@@ -80,8 +80,8 @@ def parse_change(text: str) -> tuple[str, Any]:
         if name in known:
             return name, kinds.get(name, float)(value)
     except (ValueError, KeyError):
-        raise InputError(f"{text!r} holds no value {name} can take.") from None
-    raise InputError(f"there is no setting {name!r}: use {', '.join(known)}.")
+        raise InputError("{!r} holds no value {} can take.", text, name) from None
+    raise InputError("there is no setting {!r}: use {}.", name, ", ".join(known))
 
 
 def _optional_bool(text: str) -> bool | None:

@@ -45,7 +45,7 @@ class Store:
         self._queue = threading.Lock()
         if not self.path.exists():
             if not is_new_ok:
-                raise InputError(f"there is no database {self.path}: give one that exists, or import images into it.")
+                raise InputError("there is no database {}: give one that exists, or import images into it.", self.path)
             make_folder(self.path.parent)
         with self._explained():
             self._migrate()
@@ -79,9 +79,9 @@ class Store:
         except sqlite3.OperationalError as error:
             if "locked" in str(error) or "busy" in str(error):
                 raise _locked(self.path, self._timeout) from error
-            raise InputError(f"cannot use {self.path} ({error}): choose a file that is writable.") from error
+            raise InputError("cannot use {} ({}): choose a file that is writable.", self.path, error) from error
         except sqlite3.DatabaseError as error:
-            raise InputError(f"{self.path} cannot be written ({error}): run `check` on it.") from error
+            raise InputError("{} cannot be written ({}): run `check` on it.", self.path, error) from error
 
     @contextmanager
     def write(self) -> Iterator[Database]:
@@ -167,7 +167,7 @@ class Store:
             InputError: ``out`` is the database.
         """
         if out.resolve() == self.path.resolve():
-            raise InputError(f"{out} is this database itself: give another file.")
+            raise InputError("{} is this database itself: give another file.", out)
 
     def close(self) -> None:
         """Close this thread's connection."""
@@ -198,7 +198,9 @@ def waiting_for(path: Path, timeout: float) -> Iterator[None]:
 
 def _locked(path: Path, timeout: float) -> InputError:
     return InputError(
-        f"{path} is locked by another program for more than {timeout:g} s: close it and try again; nothing was written."
+        "{} is locked by another program for more than {:g} s: close it and try again; nothing was written.",
+        path,
+        timeout,
     )
 
 
@@ -210,10 +212,12 @@ def refuse_stranger(db: Database, path: Path) -> None:
     """
     applied = {migration.name for migration in MIGRATIONS.applied(db)}
     if not applied:
-        raise InputError(f"{path} is a database of something else, not of labels: give another; nothing was changed.")
+        raise InputError("{} is a database of something else, not of labels: give another; nothing was changed.", path)
     unknown = applied - {migration.name for migration in MIGRATIONS._migrations}
     if unknown:
         raise InputError(
-            f"{path} was made by a newer version of FreeAvatar ({', '.join(sorted(unknown))}): "
-            "update FreeAvatar, or use another database; nothing was changed."
+            "{} was made by a newer version of FreeAvatar ({}): update FreeAvatar, or use another database; nothing "
+            "was changed.",
+            path,
+            ", ".join(sorted(unknown)),
         )

@@ -10,7 +10,7 @@ import numpy as np
 from freeavatar.avatars.avatar import Corrective
 from freeavatar.avatars.drive import EXPECTED, drive_matrix, drive_rows
 from freeavatar.avatars.gltf import Gltf, target_names
-from freeavatar.errors import AvatarError
+from freeavatar.errors import AvatarError, Message, some_of
 from freeavatar.rig import ARKIT
 
 Binds = Mapping[tuple[int, int], float]
@@ -79,7 +79,7 @@ def read_bindings(gltf: Gltf) -> Bindings:
         names = [*expressions, *(name for name in targets if name not in fixes and name not in expressions)]
         rows = drive_rows(names, drivers)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise AvatarError(f"its list of controls is damaged ({error!r}): export the avatar again.") from error
+        raise AvatarError("its list of controls is damaged ({!r}): export the avatar again.", error) from error
     taken = {bind for name in rows if name in expressions for bind in expressions[name]}
     driven = [name for name in names if name in rows and (name in expressions or not taken >= targets[name].keys())]
     driven.sort(key=lambda name: ARKIT.index(next(iter(rows[name]))) if len(rows[name]) == 1 else len(ARKIT))
@@ -106,13 +106,12 @@ def check_driven(gltf: Gltf, controls: Bindings) -> None:
         return
     if not controls.unused:
         unnamed = any(primitive.targets for mesh in gltf.meshes for primitive in mesh.primitives)
-        what = "its morph targets have no names" if unnamed else "no mesh has named morph targets"
-        raise AvatarError(f"{what}: export the head with its blendshapes (shape keys) under {EXPECTED}.")
-    names, more = ", ".join(controls.unused[:8]), len(controls.unused) - 8
+        what = Message("its morph targets have no names") if unnamed else Message("no mesh has named morph targets")
+        raise AvatarError("{}: export the head with its blendshapes (shape keys) under {}.", what, EXPECTED)
     raise AvatarError(
-        f"none of its {len(controls.unused)} morph targets has a name that can be driven ({names}"
-        f"{f' and {more} more' if more > 0 else ''}): rename them to {EXPECTED}."
-    )
+        "none of its {} morph targets has a name that can be driven ({}): rename them to {}.",
+        len(controls.unused), some_of(controls.unused, most=8), EXPECTED,
+    )  # fmt: skip
 
 
 def _named_targets(gltf: Gltf) -> dict[str, dict[tuple[int, int], float]]:

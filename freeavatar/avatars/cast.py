@@ -66,9 +66,9 @@ def load_avatar(name_or_path: str | Path) -> Avatar:
         return read_glb(path)
     if path.suffix.lower() not in (".glb", ".vrm"):
         raise AvatarError(
-            f"there is no avatar {text!r}: use one of {', '.join(public_avatars())} or the path of a .glb."
+            "there is no avatar {!r}: use one of {} or the path of a .glb.", text, ", ".join(public_avatars())
         )
     avatar = read_glb(path)
     if not (stance := find_stance(avatar)).is_upright:
-        raise AvatarError(f"{path.name} {stance.words}: add it by `avatars add {path}`, which turns it upright.")
+        raise AvatarError("{} {}: add it by `avatars add {}`, which turns it upright.", path.name, stance.words, path)
     return avatar

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from freeavatar.avatars.presets import OLD_NAMES, PRESETS, STANDS_FOR, Row
+from freeavatar.errors import Message
 from freeavatar.rig import ARKIT
 
 Drivers = Mapping[str, Row]
 """Per control, the ARKit blendshapes it follows and how strongly."""
 
-EXPECTED = "ARKit's names (jawOpen, mouthSmileLeft, ...) or VRM's (aa, happy, blinkLeft, ...)"
+EXPECTED = Message("ARKit's names (jawOpen, mouthSmileLeft, ...) or VRM's (aa, happy, blinkLeft, ...)")
 """What names are understood, in words."""
 
 _EXACT, _PARTIAL, _GUESSED = range(3)

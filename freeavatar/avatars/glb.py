@@ -130,7 +130,7 @@ def _read_piece(scene: _Scene, node: int, primitive) -> _Piece:
     indices = np.arange(count) if primitive.indices is None else read_accessor(scene.gltf, primitive.indices)
     named = indices.reshape(-1, 3).astype(np.int64)
     if named.size and not 0 <= named.min() <= named.max() < count:
-        raise AvatarError(f"a triangle names vertex {named.max()} of {count}: export it again.")
+        raise AvatarError("a triangle names vertex {} of {}: export it again.", named.max(), count)
     triangles = named.astype(np.int32)
     normals, shapes = _read_shapes(scene, node, primitive, positions, triangles, matrices[:, :3, :3])
     return _Piece(
@@ -181,7 +181,7 @@ def _check_lengths(gltf: Gltf, primitive, count: int) -> None:
     """Refuse a primitive whose attributes are not all as long as its positions."""
     for name, index in primitive.attributes.items():
         if isinstance(index, int) and (length := gltf.accessors[index].count) != count:
-            raise AvatarError(f"{name} has {length} values for {count} vertices: export it again.")
+            raise AvatarError("{} has {} values for {} vertices: export it again.", name, length, count)
 
 
 def _checked_targets(scene: _Scene, node: int, primitive, count: int) -> list[dict[str, int | None]]:
@@ -192,7 +192,7 @@ def _checked_targets(scene: _Scene, node: int, primitive, count: int) -> list[di
         for index in (keys.get("POSITION"), keys.get("NORMAL")):
             if index is not None and (length := scene.gltf.accessors[index].count) != count:
                 raise AvatarError(
-                    f"morph target {name} has {length} vertices where its mesh has {count}: export it again."
+                    "morph target {} has {} vertices where its mesh has {}: export it again.", name, length, count
                 )
     return targets
 
@@ -211,9 +211,9 @@ def read_glb(path: Path, *, name: str | None = None) -> Avatar:
     try:
         return _assemble(gltf, path, name or path.stem)
     except AvatarError as error:
-        raise AvatarError(f"{path}: {error}") from None
+        raise AvatarError("{}: {}", path, error) from None
     except (AttributeError, IndexError, KeyError, ValueError, TypeError) as error:
-        raise AvatarError(f"{path} is damaged ({error}): export it again as binary glTF 2.0.") from error
+        raise AvatarError("{} is damaged ({}): export it again as binary glTF 2.0.", path, error) from error
 
 
 def _assemble(gltf: Gltf, path: Path, name: str) -> Avatar:

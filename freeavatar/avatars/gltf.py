@@ -115,7 +115,7 @@ def open_glb(source: Path) -> Gltf:
             data = _read_data(file)
     except OSError as error:
         raise AvatarError(
-            f"Cannot read {source} ({error.strerror}): give a .glb that exists, or a name listed by `avatars`."
+            "Cannot read {} ({}): give a .glb that exists, or a name listed by `avatars`.", source, error.strerror
         ) from error
     if data is None:
         raise _damaged(source, "no data")
@@ -137,10 +137,10 @@ def _read_description(file: BinaryIO, source: Path) -> Part:
     """The file's JSON chunk."""
     size = os.fstat(file.fileno()).st_size
     if size == 0:
-        raise AvatarError(f"{source.name} is empty: copy or download the avatar again.")
+        raise AvatarError("{} is empty: copy or download the avatar again.", source.name)
     head = file.read(20)
     if len(head) < 20 or head[:8] != b"glTF\2\0\0\0":
-        raise AvatarError(f"{source.name} is not a glTF 2.0 binary file: export the avatar as .glb.")
+        raise AvatarError("{} is not a glTF 2.0 binary file: export the avatar as .glb.", source.name)
     total, length = struct.unpack("<II", head[8:16])
     if max(total, 20 + length) > size:
         raise _cut_short(source)
@@ -161,13 +161,13 @@ def _check_description(description: dict[str, Any], source: Path) -> None:
     foreign = sorted({str(name) for name in description.get("extensionsRequired") or ()} - UNDERSTOOD)
     if foreign:
         raise AvatarError(
-            f"{source.name} needs {', '.join(foreign)}, which is not understood here: export it without compression."
+            "{} needs {}, which is not understood here: export it without compression.", source.name, ", ".join(foreign)
         )
     try:
         buffers = description.get("buffers") or ()
         if not buffers or any(buffer.get("uri") for buffer in buffers):
             raise AvatarError(
-                f"{source.name} keeps its data in other files: export the avatar as one self-contained .glb."
+                "{} keeps its data in other files: export the avatar as one self-contained .glb.", source.name
             )
         meshes = [description["meshes"][n["mesh"]] for n in description.get("nodes") or () if "mesh" in n]
         places = [primitive["attributes"]["POSITION"] for mesh in meshes for primitive in mesh["primitives"]]
@@ -176,16 +176,16 @@ def _check_description(description: dict[str, Any], source: Path) -> None:
         raise _damaged(source, repr(error)) from error
     if total > MAX_VERTICES:
         raise AvatarError(
-            f"{source.name} has {total:,} vertices and at most {MAX_VERTICES:,} can be driven: decimate it first."
+            "{} has {:,} vertices and at most {:,} can be driven: decimate it first.", source.name, total, MAX_VERTICES
         )
 
 
 def _cut_short(source: Path) -> AvatarError:
-    return AvatarError(f"{source.name} is cut short: copy or download the avatar again.")
+    return AvatarError("{} is cut short: copy or download the avatar again.", source.name)
 
 
 def _damaged(source: Path, reason: object) -> AvatarError:
-    return AvatarError(f"{source.name} is damaged ({reason}): export the avatar again.")
+    return AvatarError("{} is damaged ({}): export the avatar again.", source.name, reason)
 
 
 def write_glb(gltf: Gltf, data: bytes | bytearray, path: Path) -> None:

@@ -15,7 +15,7 @@ from freeavatar.avatars.glb import read_glb
 from freeavatar.avatars.gltf import Part, open_glb, write_glb
 from freeavatar.avatars.nodes import root_nodes
 from freeavatar.avatars.stance import Stance, find_stance
-from freeavatar.errors import AvatarError, InputError
+from freeavatar.errors import AvatarError, InputError, Message, some_of
 from freeavatar.files import make_folder
 from freeavatar.paths import avatars_folder
 from freeavatar.rotation import matrix_quaternion
@@ -34,7 +34,7 @@ class Added:
     """What to call it from now on."""
     folder: Path
     """Its GLB, portrait and sheets."""
-    findings: tuple[str, ...]
+    findings: tuple[Message, ...]
     """What was found in the file, a sentence each."""
 
     @property
@@ -71,7 +71,7 @@ def add_avatar(path: Path, *, draw: Drawer, name: str | None = None, is_replacin
         _move(staging, target)
     except OSError as error:
         raise InputError(
-            f"cannot keep {path.name} in {target} ({error.strerror}): free some space or set FREEAVATAR_HOME."
+            "cannot keep {} in {} ({}): free some space or set FREEAVATAR_HOME.", path.name, target, error.strerror
         ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -85,19 +85,19 @@ def remove_avatar(name: str) -> None:
         InputError: there is none of that name.
     """
     if name in builtin_avatars():
-        raise InputError(f"{name} ships with FreeAvatar and cannot be removed: name an avatar that you added.")
+        raise InputError("{} ships with FreeAvatar and cannot be removed: name an avatar that you added.", name)
     if name not in registered_avatars():
         added = ", ".join(registered_avatars()) or "none"
-        raise InputError(f"no avatar {name!r} was added: name one of those that were ({added}).")
+        raise InputError("no avatar {!r} was added: name one of those that were ({}).", name, added)
     gone = avatars_folder() / f".{name}.{uuid4().hex[:8]}.tmp"
     try:
         (avatars_folder() / name).rename(gone)
         shutil.rmtree(gone)
     except OSError as error:
-        raise InputError(f"cannot remove {name} ({error.strerror}): check the rights of {gone.parent}.") from error
+        raise InputError("cannot remove {} ({}): check the rights of {}.", name, error.strerror, gone.parent) from error
 
 
-def describe(avatar: Avatar, stance: Stance, size: int) -> tuple[str, ...]:
+def describe(avatar: Avatar, stance: Stance, size: int) -> tuple[Message, ...]:
     """What is worth knowing of a file, a sentence each.
 
     Args:
@@ -105,34 +105,36 @@ def describe(avatar: Avatar, stance: Stance, size: int) -> tuple[str, ...]:
         stance: how it stood in its file.
         size: bytes of that file.
     """
-    turned = "" if stance.is_upright else ": turned upright in the copy"
-    targets = f"{len(avatar.target_names)} controls are driven: {_list(avatar.target_names)}"
-    missing, unused = avatar.missing_blendshapes, avatar.unused_targets
-    found = [
-        f"{len(avatar.positions):,} vertices, {len(avatar.triangles):,} triangles, {size / 1e6:.1f} MB",
-        "all 52 of ARKit's blendshapes are driven by their own controls" if avatar.is_arkit else targets,
-        *([f"{len(avatar.correctives)} correctives follow them"] if avatar.correctives else []),
-        *([f"{len(missing)} of ARKit's 52 blendshapes move nothing: {', '.join(missing)}"] if missing else []),
-        *([f"{len(unused)} morph targets are not driven: {', '.join(unused)}"] if unused else []),
-        f"it {stance.words}{turned}",
-        stance.size_words,
-        _head_words(avatar),
-    ]
+    targets, missing, unused = avatar.target_names, avatar.missing_blendshapes, avatar.unused_targets
+    counts = (len(avatar.positions), len(avatar.triangles), size / 1e6)
+    found = [Message("{:,} vertices, {:,} triangles, {:.1f} MB.", counts)]
+    if avatar.is_arkit:
+        found.append(Message("All 52 of ARKit's blendshapes are driven by their own controls."))
+    else:
+        found.append(Message("{} controls are driven: {}.", (len(targets), some_of(targets))))
+    if avatar.correctives:
+        found.append(Message("{} correctives follow them.", (len(avatar.correctives),)))
+    if missing:
+        found.append(Message("{} of ARKit's 52 blendshapes move nothing: {}.", (len(missing), ", ".join(missing))))
+    if unused:
+        found.append(Message("{} morph targets are not driven: {}.", (len(unused), ", ".join(unused))))
+    if stance.is_upright:
+        found.append(Message("It {}.", (stance.words,)))
+    else:
+        found.append(Message("It {}: turned upright in the copy.", (stance.words,)))
+    found += [stance.size_words, _head_words(avatar)]
     if stance.is_mirrored:
-        found.append("its left controls move the right half of the face: swap their names if it winks the wrong eye")
-    return tuple(f"{text[0].upper()}{text[1:]}." for text in found)
+        found.append(
+            Message("Its left controls move the right half of the face: swap their names if it winks the wrong eye.")
+        )
+    return tuple(found)
 
 
-def _head_words(avatar: Avatar) -> str:
-    nodes = _list(avatar.head_names)
+def _head_words(avatar: Avatar) -> Message:
+    nodes = (some_of(avatar.head_names),)
     if avatar.has_head_joint:
-        return f"the joint {nodes} turns the head, and what it does not carry stays still"
-    return f"no joint is named head, so the whole of {nodes} turns with the actor's head"
-
-
-def _list(names: tuple[str, ...], most: int = 12) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+        return Message("The joint {} turns the head, and what it does not carry stays still.", nodes)
+    return Message("No joint is named head, so the whole of {} turns with the actor's head.", nodes)
 
 
 def _name_from(path: Path) -> str:
@@ -142,12 +144,12 @@ def _name_from(path: Path) -> str:
 def _checked_name(name: str, is_replacing: bool) -> str:
     if not _NAME.fullmatch(name):
         raise InputError(
-            f"{name!r} cannot be an avatar's name: give up to 40 lower-case letters, digits, - and _ (--name robin)."
+            "{!r} cannot be an avatar's name: give up to 40 lower-case letters, digits, - and _ (--name robin).", name
         )
     if name in builtin_avatars():
-        raise InputError(f"{name} is the name of an avatar that ships: choose another with --name.")
+        raise InputError("{} is the name of an avatar that ships: choose another with --name.", name)
     if name in registered_avatars() and not is_replacing:
-        raise InputError(f"an avatar {name} was added before: replace it with --replace, or choose another --name.")
+        raise InputError("an avatar {} was added before: replace it with --replace, or choose another --name.", name)
     return name
 
 
@@ -167,7 +169,7 @@ def _copy(path: Path, copy: Path, stance: Stance) -> None:
         gltf.asset.extras = {**gltf.asset.extras, "landmarks": (points @ stance.turn.T).tolist()}
     write_glb(gltf, gltf.data, copy)
     if not find_stance(read_glb(copy)).is_upright:
-        raise AvatarError(f"{path.name} {stance.words}: export it upright (+y) and facing +z.")
+        raise AvatarError("{} {}: export it upright (+y) and facing +z.", path.name, stance.words)
 
 
 def _move(staging: Path, target: Path) -> None:

@@ -6,13 +6,20 @@ from itertools import permutations, product
 import numpy as np
 
 from freeavatar.avatars.avatar import Avatar
+from freeavatar.errors import Message
 from freeavatar.rig import ARKIT
 
 _EYES = ("eyeBlink", "eyeSquint", "eyeWide", "brow")
 _MOUTH = ("jawOpen", "mouth")
 _CLEAR = 2.45
 """Trace of a rotation of 43.5 degrees: a head this near to a turned axis is turned on purpose."""
-_UNITS = (("centimetres", 100.0), ("decimetres", 10.0), ("millimetres", 1000.0), ("inches", 39.37))
+_UNITS = (
+    (Message("centimetres"), 100.0), (Message("decimetres"), 10.0), (Message("millimetres"), 1000.0),
+    (Message("inches"), 39.37),
+)  # fmt: skip
+_LYING = {
+    "-z": Message("lies on its back"), "+z": Message("lies on its face"), "-y": Message("stands on its head"),
+}  # fmt: skip
 HEAD_HEIGHT = (0.1, 0.5)
 """Metres from chin to crown."""
 
@@ -34,23 +41,28 @@ class Stance:
         return bool(np.allclose(self.turn, np.eye(3)))
 
     @property
-    def words(self) -> str:
+    def words(self) -> Message:
         """What it does, such as ``faces -z``."""
         up, forward = (_axis(self.turn[row]) for row in (1, 2))
         if up == "+y":
-            return "stands upright and faces +z" if forward == "+z" else f"faces {forward}, not +z"
-        lying = {"-z": "lies on its back", "+z": "lies on its face", "-y": "stands on its head"}
-        return lying.get(up, "lies on its side")
+            is_ahead = forward == "+z"
+            return Message("stands upright and faces +z") if is_ahead else Message("faces {}, not +z", (forward,))
+        return _LYING.get(up, Message("lies on its side"))
 
     @property
-    def size_words(self) -> str:
+    def size_words(self) -> Message:
         """Its height, and the unit that it suggests."""
         if HEAD_HEIGHT[0] <= self.height <= HEAD_HEIGHT[1]:
-            return f"the head is {self.height:.2f} m high"
-        fits = (name for name, factor in _UNITS if HEAD_HEIGHT[0] <= self.height / factor <= HEAD_HEIGHT[1])
-        unit = next(fits, None)
-        guess = f"these look like {unit}" if unit else "expected were 0.1 to 0.5"
-        return f"the head is {self.height:.3g} units high where glTF counts in metres: {guess}"
+            return Message("The head is {:.2f} m high.", (self.height,))
+        for unit, factor in _UNITS:
+            if HEAD_HEIGHT[0] <= self.height / factor <= HEAD_HEIGHT[1]:
+                return Message(
+                    "The head is {:.3g} units high where glTF counts in metres: these look like {}.",
+                    (self.height, unit),
+                )
+        return Message(
+            "The head is {:.3g} units high where glTF counts in metres: expected were 0.1 to 0.5.", (self.height,)
+        )
 
 
 def find_stance(avatar: Avatar) -> Stance:

@@ -135,9 +135,9 @@ def trace_steps(
 def _checked(video: Path) -> Source:
     source = open_source(video)
     if source.kind != "video":
-        raise InputError(f"{video.name} is no video: give a clip; to find one face, search by image.")
+        raise InputError("{} is no video: give a clip; to find one face, search by image.", video.name)
     if (VideoReader(video).info.duration or 0) > MOST_SECONDS:
-        raise InputError(f"{video.name} is longer than {MOST_SECONDS // 60} minutes: cut it.")
+        raise InputError("{} is longer than {} minutes: cut it.", video.name, MOST_SECONDS // 60)
     return source
 
 

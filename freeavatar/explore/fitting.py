@@ -57,7 +57,7 @@ def fit_steps(vectors: np.ndarray, config: MapConfig, folder: Path) -> Generator
         yield from _run(source, path, config)
     found = read_map(path, config, len(vectors))
     if found is None:
-        raise FittingError(f"{config.name} left no map behind: try again, or use PCA.")
+        raise FittingError("{} left no map behind: try again, or use PCA.", config.name)
     _forget_old(folder)
     return found
 
@@ -80,7 +80,7 @@ def _run(source: Path, path: Path, config: MapConfig) -> Generator[float, None, 
         if child.returncode:
             log.seek(0)
             last = (log.read().strip().splitlines() or ["no reason given"])[-1]
-            raise FittingError(f"{config.name} failed ({last}): use PCA, or look at the images.")
+            raise FittingError("{} failed ({}): use PCA, or look at the images.", config.name, last)
 
 
 def cached_path(vectors: np.ndarray, config: MapConfig, folder: Path) -> Path:

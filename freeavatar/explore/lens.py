@@ -61,8 +61,9 @@ class Lens:
         """
         if self._bundle is None:
             raise WeightsError(
-                f"the bundle {self.folder.name} has no decoder, so it shows where faces lie but no rig and no avatar: "
-                "choose a bundle with decoder.safetensors, or train one."
+                "the bundle {} has no decoder, so it shows where faces lie but no rig and no avatar: choose a bundle "
+                "with decoder.safetensors, or train one.",
+                self.folder.name,
             )
         return self._bundle
 

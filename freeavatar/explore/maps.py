@@ -34,9 +34,9 @@ class MapConfig:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise InputError(f"there is no map {self.method!r}: use one of {', '.join(METHODS)}.")
+            raise InputError("there is no map {!r}: use one of {}.", self.method, ", ".join(METHODS))
         if self.dims not in (2, 3):
-            raise InputError(f"a map has 2 or 3 dimensions, not {self.dims!r}.")
+            raise InputError("a map has 2 or 3 dimensions, not {!r}.", self.dims)
 
     @property
     def name(self) -> str:
@@ -79,8 +79,10 @@ def check_size(vectors: np.ndarray, config: MapConfig) -> None:
     """
     if config.method != "pca" and (count := len(np.unique(vectors.round(6), axis=0))) < FEWEST:
         raise InputError(
-            f"{NAMES[config.method]} needs at least {FEWEST} different faces and there are {count}: "
-            "use PCA, or import more images."
+            "{} needs at least {} different faces and there are {}: use PCA, or import more images.",
+            NAMES[config.method],
+            FEWEST,
+            count,
         )
 
 

@@ -19,9 +19,9 @@ def check_performance(performance: Curves | Controls, name: str) -> None:
     """
     times = performance.times
     if len(times) == 0:
-        raise InputError(f"The performance of {name} has no frames: export a clip of at least one frame.")
+        raise InputError("The performance of {} has no frames: export a clip of at least one frame.", name)
     arrays = (performance.weights, times, performance.head, performance.confidence)
     if not all(np.isfinite(array).all() for array in arrays):
-        raise InputError(f"The performance of {name} has a value that is not a finite number: compute it again.")
+        raise InputError("The performance of {} has a value that is not a finite number: compute it again.", name)
     if times[0] < 0 or (np.diff(times) <= 0).any():
-        raise InputError(f"The times of {name}'s performance must increase from zero: give each frame its own time.")
+        raise InputError("The times of {}'s performance must increase from zero: give each frame its own time.", name)

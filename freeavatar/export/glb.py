@@ -53,7 +53,7 @@ def write_animated_glb(
             _add_head(chunk, performance)
         except IndexError as error:
             raise AvatarError(
-                f"The skeleton of {source.name} names a part that the file lacks: export the avatar again."
+                "The skeleton of {} names a part that the file lacks: export the avatar again.", source.name
             ) from error
     gltf.animations = [chunk.animation]
     write_glb(gltf, chunk.data, path)
@@ -125,8 +125,8 @@ def _key_times(performance: Controls) -> np.ndarray:
     times = performance.times.astype(np.float32)
     if (np.diff(times) <= 0).any():
         raise InputError(
-            f"Two frames of {performance.avatar}'s performance are too close in time for a GLB: "
-            "lower the frame rate or shorten the clip."
+            "Two frames of {}'s performance are too close in time for a GLB: lower the frame rate or shorten the clip.",
+            performance.avatar,
         )
     return times
 
@@ -134,12 +134,14 @@ def _key_times(performance: Controls) -> np.ndarray:
 def _driven_meshes(gltf: Gltf, bindings: Bindings, names: tuple[str, ...], source: Path) -> list[int]:
     """Meshes that are in use and have a target of the performance."""
     if not bindings.binds:
-        raise AvatarError(f"{source.name} has no morph targets: choose an avatar with facial blendshapes.")
+        raise AvatarError("{} has no morph targets: choose an avatar with facial blendshapes.", source.name)
     driven = [mesh for mesh in sorted(bindings.meshes(names)) if _nodes_of(gltf, mesh)]
     if not driven:
         raise AvatarError(
-            f"No morph target of {source.name} has the name of a control of this performance, such as "
-            f"{', '.join(names[:3])}: choose the avatar that the performance was made for."
+            "No morph target of {} has the name of a control of this performance, such as {}: choose the avatar that "
+            "the performance was made for.",
+            source.name,
+            ", ".join(names[:3]),
         )
     return driven
 

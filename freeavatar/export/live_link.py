@@ -88,9 +88,9 @@ def read_live_link_csv(path: str | Path, *, rate: Fraction | None = None) -> Cur
         with path.open(encoding="utf-8-sig", newline="") as file:
             return _read_rows(csv.reader(file), rate)
     except OSError as error:
-        raise InputError(f"Cannot read {path} ({error.strerror}): choose a file that exists.") from error
+        raise InputError("Cannot read {} ({}): choose a file that exists.", path, error.strerror) from error
     except (ValueError, IndexError, csv.Error) as error:
-        raise InputError(f"{path.name} is not a complete Live Link Face CSV ({error}): export it again.") from error
+        raise InputError("{} is not a complete Live Link Face CSV ({}): export it again.", path.name, error) from error
 
 
 def timecodes(times: np.ndarray, rate: Fraction) -> list[str]:

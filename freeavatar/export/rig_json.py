@@ -63,20 +63,22 @@ def read_rig_json(path: str | Path) -> Controls:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"Cannot read {path} ({error.strerror}): choose a file that exists.") from error
+        raise InputError("Cannot read {} ({}): choose a file that exists.", path, error.strerror) from error
     except ValueError as error:
-        raise InputError(f"{path.name} is not JSON ({error}): choose a rig file exported here.") from error
+        raise InputError("{} is not JSON ({}): choose a rig file exported here.", path.name, error) from error
     if not isinstance(data, dict) or (data.get("format"), data.get("version")) != (FORMAT, VERSION):
-        raise InputError(f'{path.name} is not a "{FORMAT}" file of version {VERSION}: choose a rig file exported here.')
+        raise InputError(
+            '{} is not a "{}" file of version {}: choose a rig file exported here.', path.name, FORMAT, VERSION
+        )
     try:
         return _controls(data)
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise InputError(f"{path.name} is damaged ({error}): export the performance again.") from error
+        raise InputError("{} is damaged ({}): export the performance again.", path.name, error) from error
 
 
 def _header(performance: Controls, extra: dict[str, Any]) -> str:
     if taken := sorted(set(extra) & set(_KEYS)):
-        raise InputError(f"Extra keys may not be named {', '.join(taken)}: rename them.")
+        raise InputError("Extra keys may not be named {}: rename them.", ", ".join(taken))
     header = {
         "format": FORMAT,
         "version": VERSION,
@@ -88,7 +90,7 @@ def _header(performance: Controls, extra: dict[str, Any]) -> str:
     try:
         return json.dumps(header, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise InputError(f"The extra keys do not fit in JSON ({error}): use plain values.") from error
+        raise InputError("The extra keys do not fit in JSON ({}): use plain values.", error) from error
 
 
 def _chunks(array: np.ndarray, digits: int | None) -> Iterator[str]:

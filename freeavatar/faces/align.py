@@ -41,8 +41,9 @@ def align_matrix(points: np.ndarray) -> np.ndarray:
     length = np.hypot(*axis)
     if not length > 1e-6:
         raise FaceError(
-            f"The five points {np.round(points, 1).tolist()} do not span a face: the eyes must lie apart "
-            "from each other and above the mouth; detect the face again."
+            "The five points {} do not span a face: the eyes must lie apart from each other and above the mouth; "
+            "detect the face again.",
+            np.round(points, 1).tolist(),
         )
     cos, sin = axis / length * CROP_SIZE / side
     linear = np.array([[cos, sin], [-sin, cos]])

@@ -113,8 +113,12 @@ def find_drawn(image: np.ndarray, box: Box) -> Face:
     left, top, width, height = box
     if left >= image.shape[1] or top >= image.shape[0]:
         raise InputError(
-            f"the crop begins at {left:g},{top:g}, outside of the picture of {image.shape[1]} x {image.shape[0]} "
-            "pixels: give left,top,width,height within it."
+            "the crop begins at {:g},{:g}, outside of the picture of {} x {} pixels: give left,top,width,height "
+            "within it.",
+            left,
+            top,
+            image.shape[1],
+            image.shape[0],
         )
     x, y = max(int(left - _AROUND * width), 0), max(int(top - _AROUND * height), 0)
     part = image[y : int(top + (1 + _AROUND) * height) + 1, x : int(left + (1 + _AROUND) * width) + 1]

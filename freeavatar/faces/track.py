@@ -76,7 +76,7 @@ def track_faces(
         return
     if not smoothing:
         if face < 0:
-            raise InputError(f"Face {face} does not exist: faces are counted from 0, the largest; give 0 or more.")
+            raise InputError("Face {} does not exist: faces are counted from 0, the largest; give 0 or more.", face)
         for frame in frames:
             found = detect_faces(frame.image)[face : face + 1]
             yield _describe(frame, refine_face(frame.image, found[0].points) or found[0] if found else None)

@@ -65,7 +65,7 @@ class FaceTracker:
             InputError: ``face`` is negative.
         """
         if face < 0:
-            raise InputError(f"Face {face} does not exist: faces are counted from 0, the largest; give 0 or more.")
+            raise InputError("Face {} does not exist: faces are counted from 0, the largest; give 0 or more.", face)
         self.breaks = 0
         """How often the track was broken so far: by a cut, by a jump, or by the face out of sight."""
         self._rank = face
@@ -113,11 +113,12 @@ class FaceTracker:
         """
         most = len(self._lineup.first)
         if self._known is None and most:
-            count, last = ("one face", "0") if most == 1 else (f"{most} faces", f"0 to {most - 1}")
+            if most == 1:
+                raise FaceError("Face {} was asked for but the clip shows only one face: give 0.", self._rank)
             raise FaceError(
-                f"Face {self._rank} was asked for but the clip shows only {count}, counted from 0, the largest: "
-                f"give {last}."
-            )
+                "Face {} was asked for but the clip shows only {} faces, counted from 0, the largest: give 0 to {}.",
+                self._rank, most, most - 1,
+            )  # fmt: skip
 
     def _choose(self, frame: Frame) -> _Sight | None:
         """The face of the wanted rank, as soon as there is one."""

@@ -91,12 +91,14 @@ def load_bundle(folder: Path = DEFAULT_WEIGHTS, *, device: torch.device | str = 
         encoder, decoder = Encoder(_encoder_config(config)), RigDecoder(DecoderConfig(**fields))
     if encoder.config.feature_size != decoder.config.feature_size:
         raise WeightsError(
-            f"{folder}: the encoder gives {encoder.config.feature_size} features and the decoder takes "
-            f"{decoder.config.feature_size}: take both from one bundle."
+            "{}: the encoder gives {} features and the decoder takes {}: take both from one bundle.",
+            folder,
+            encoder.config.feature_size,
+            decoder.config.feature_size,
         )
     if not set(decoder.config.controls) <= set(ARKIT):
         strange = sorted(set(decoder.config.controls) - set(ARKIT))
-        raise WeightsError(f"{folder} drives {', '.join(strange[:4])}: expected ARKit's blendshapes alone.")
+        raise WeightsError("{} drives {}: expected ARKit's blendshapes alone.", folder, ", ".join(strange[:4]))
     _load_part(encoder, folder / "encoder.safetensors", device)
     _load_part(decoder, folder / "decoder.safetensors", device)
     renderer, identities = _load_rest(folder, config, device)
@@ -115,7 +117,9 @@ def bundle_id(folder: Path) -> str:
         return _digest(tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in parts))
     except OSError as error:
         raise WeightsError(
-            f"{folder} holds no weights ({error.strerror}): give a bundle's folder, or a name that `models list` shows."
+            "{} holds no weights ({}): give a bundle's folder, or a name that `models list` shows.",
+            folder,
+            error.strerror,
         ) from error
 
 
@@ -149,7 +153,7 @@ def load_renderer(folder: Path, *, device: torch.device | str = "cpu") -> tuple[
     """
     renderer, identities = _load_rest(Path(folder), _read_config(Path(folder)), device)
     if renderer is None:
-        raise WeightsError(f"{folder} holds no neural renderer: give a run of training.train_rig2img.")
+        raise WeightsError("{} holds no neural renderer: give a run of training.train_rig2img.", folder)
     return renderer, identities
 
 
@@ -173,18 +177,18 @@ def _load_rest(
 def _empty_identity(controls: tuple[str, ...], name: str, state: Mapping[str, Tensor]) -> Identity:
     code, pose = state.get(f"{name}.code"), state.get(f"{name}.pose")
     if code is None or pose is None:
-        raise WeightsError(f"identities.safetensors lacks {name}, unlike config.json: take the whole bundle again.")
+        raise WeightsError("identities.safetensors lacks {}, unlike config.json: take the whole bundle again.", name)
     return Identity(controls, torch.zeros(len(controls), len(ARKIT)), code_size=len(code), pose_size=len(pose))
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise WeightsError(f"{path} does not exist: give a folder with config.json and all of its .safetensors files.")
+        raise WeightsError("{} does not exist: give a folder with config.json and all of its .safetensors files.", path)
     try:
         return {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
     except Exception as error:
         detail = str(error).splitlines()[-1].strip()
-        raise WeightsError(f"{path} is damaged ({detail}): take all files from one bundle.") from error
+        raise WeightsError("{} is damaged ({}): take all files from one bundle.", path, detail) from error
 
 
 def _load_part(module: nn.Module, path: Path, device: torch.device | str) -> None:
@@ -194,7 +198,7 @@ def _load_part(module: nn.Module, path: Path, device: torch.device | str) -> Non
     except RuntimeError as error:
         detail = str(error).splitlines()[-1].strip()
         raise WeightsError(
-            f"{path} does not fit its config.json ({detail}): take all files from one bundle."
+            "{} does not fit its config.json ({}): take all files from one bundle.", path, detail
         ) from error
     module.requires_grad_(False).eval().to(device)
 
@@ -202,12 +206,12 @@ def _load_part(module: nn.Module, path: Path, device: torch.device | str) -> Non
 def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
-        raise WeightsError(f"{folder} holds no weights: expected config.json and .safetensors files.")
+        raise WeightsError("{} holds no weights: expected config.json and .safetensors files.", folder)
     with _explaining(path):
         config = json.loads(path.read_text())
         version = config["format"]
     if version != FORMAT:
-        raise WeightsError(f"{folder} holds weights of format {version}, expected {FORMAT}: train them again.")
+        raise WeightsError("{} holds weights of format {}, expected {}: train them again.", folder, version, FORMAT)
     return config
 
 
@@ -222,4 +226,4 @@ def _explaining(path: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise WeightsError(f"{path} is damaged ({error}): take the whole bundle again.") from error
+        raise WeightsError("{} is damaged ({}): take the whole bundle again.", path, error) from error

@@ -15,7 +15,7 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device(next(kind for kind, works in available.items() if works))
     if name not in available:
-        raise InputError(f"there is no device {name!r}: use auto, cpu, cuda or mps.")
+        raise InputError("there is no device {!r}: use auto, cpu, cuda or mps.", name)
     if not available[name]:
-        raise InputError(f"this machine has no {name} device: use --device auto or cpu.")
+        raise InputError("this machine has no {} device: use --device auto or cpu.", name)
     return torch.device(name)

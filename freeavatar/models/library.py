@@ -59,13 +59,13 @@ def find_bundle(name: str | Path) -> Path:
     known = _folders()
     found = [folder for folder in known if len(text) >= 4 and folder.name.startswith(text)]
     if len(found) > 1:
-        raise WeightsError(f"{len(found)} bundles start with {text!r}: give more of the id.")
+        raise WeightsError("{} bundles start with {!r}: give more of the id.", len(found), text)
     if found:
         return found[0]
     if (Path(name) / "config.json").is_file():
         return Path(name)
     names = ", ".join([DEFAULT, *(folder.name for folder in known)])
-    raise WeightsError(f"there is no bundle {text!r}: give one of {names}, or a bundle's folder.")
+    raise WeightsError("there is no bundle {!r}: give one of {}, or a bundle's folder.", text, names)
 
 
 def adopted_bundle() -> Path:
@@ -78,7 +78,7 @@ def adopted_bundle() -> Path:
     try:
         return find_bundle(name)
     except WeightsError as error:
-        raise WeightsError(f"the adopted bundle {name} is gone: take another by `models use {DEFAULT}`.") from error
+        raise WeightsError("the adopted bundle {} is gone: take another by `models use {}`.", name, DEFAULT) from error
 
 
 def open_bundle(name: str | Path | None = None, *, device: torch.device | str = "cpu") -> Bundle:
@@ -92,8 +92,9 @@ def open_bundle(name: str | Path | None = None, *, device: torch.device | str = 
     noted = _read(folder / LINEAGE).get("id")
     if noted and noted != bundle.id:
         raise WeightsError(
-            f"{folder} holds other weights than those of bundle {noted}: take all files from one bundle, "
-            "or import it again."
+            "{} holds other weights than those of bundle {}: take all files from one bundle, or import it again.",
+            folder,
+            noted,
         )
     return bundle
 
@@ -113,7 +114,7 @@ def adopt_bundle(name: str) -> Entry:
     """
     folder = find_bundle(name)
     if folder != DEFAULT_WEIGHTS and folder.parent != bundles_folder():
-        raise WeightsError(f"{name} is not in the library: take it in by `models import {name}` first.")
+        raise WeightsError("{} is not in the library: take it in by `models import {}` first.", name, name)
     open_bundle(folder)
     history = _history()
     entry = _entry(folder, "")
@@ -200,7 +201,7 @@ def import_bundle(path: Path) -> Entry:
         _unpack(path, make_folder(holder))
         return _add_with_papers(holder, path.stem)
     except OSError as error:
-        raise InputError(f"cannot unpack {path} ({error.strerror}): make room, or choose another folder.") from error
+        raise InputError("cannot unpack {} ({}): make room, or choose another folder.", path, error.strerror) from error
     finally:
         shutil.rmtree(holder, ignore_errors=True)
 
@@ -217,16 +218,16 @@ def _unpack(path: Path, folder: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             members = [member for member in archive.infolist() if _is_part(member.filename)]
             if "config.json" not in {member.filename for member in members}:
-                raise WeightsError(f"{path} holds no bundle: give a zip that `models export` wrote.")
+                raise WeightsError("{} holds no bundle: give a zip that `models export` wrote.", path)
             if sum(member.file_size for member in members) > _LARGEST:
-                raise WeightsError(f"{path} unpacks to more than {_LARGEST >> 30} GB: that is no bundle.")
+                raise WeightsError("{} unpacks to more than {} GB: that is no bundle.", path, _LARGEST >> 30)
             for member in members:
                 with archive.open(member) as source, (folder / member.filename).open("wb") as target:
                     shutil.copyfileobj(source, target)
     except (zipfile.BadZipFile, EOFError) as error:
-        raise InputError(f"{path} is no whole zip ({error}): export or download it again.") from error
+        raise InputError("{} is no whole zip ({}): export or download it again.", path, error) from error
     except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist: give a zip that `models export` wrote, or a folder.") from error
+        raise InputError("{} does not exist: give a zip that `models export` wrote, or a folder.", path) from error
 
 
 def _is_part(name: str) -> bool:
@@ -245,7 +246,7 @@ def _new_folder(home: Path) -> Iterator[Path]:
         if not home.exists():
             os.replace(made, home)
     except OSError as error:
-        raise InputError(f"cannot write {home} ({error.strerror}): make room on that disk and try again.") from error
+        raise InputError("cannot write {} ({}): make room on that disk and try again.", home, error.strerror) from error
     finally:
         shutil.rmtree(made, ignore_errors=True)
 
@@ -266,7 +267,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text()) if path.is_file() else {}
     except (OSError, ValueError) as error:
-        raise WeightsError(f"{path} is damaged ({error}): take the whole bundle again.") from error
+        raise WeightsError("{} is damaged ({}): take the whole bundle again.", path, error) from error
     return found if isinstance(found, dict) else {}
 
 
@@ -276,7 +277,7 @@ def _history() -> list[str]:
     try:
         history = json.loads(path.read_text())["history"] if path.is_file() else []
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"{path} is damaged ({error}): delete it to use the weights that ship.") from error
+        raise WeightsError("{} is damaged ({}): delete it to use the weights that ship.", path, error) from error
     return [DEFAULT, *map(str, history)]
 
 

@@ -78,8 +78,11 @@ def near_second(times: np.ndarray, found: np.ndarray, second: float) -> np.ndarr
     chosen = found & (np.abs(times - second) <= NEUTRAL_WINDOW)
     if not chosen.any():
         raise InputError(
-            f"no face around second {second:g} to calibrate on: give a moment between {times[0]:.1f} and "
-            f"{times[-1]:.1f} at which the face is neutral and visible."
+            "no face around second {:g} to calibrate on: give a moment between {:.1f} and {:.1f} at which the face "
+            "is neutral and visible.",
+            second,
+            times[0],
+            times[-1],
         )
     return chosen
 
@@ -106,7 +109,7 @@ def smooth(values: np.ndarray, times: np.ndarray, cuts: np.ndarray, amount: floa
         InputError: ``amount`` is outside [0, 1].
     """
     if not 0 <= amount <= 1:
-        raise InputError(f"smoothing is {amount:g}, expected a number between 0 and 1.")
+        raise InputError("smoothing is {:g}, expected a number between 0 and 1.", amount)
     sigma = amount * MAX_SIGMA
     if sigma == 0 or len(values) < 2:
         return values

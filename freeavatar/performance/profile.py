@@ -48,8 +48,11 @@ class Profile:
         """
         if self.weights != weights:
             raise InputError(
-                f"the profile of {self.name} was made with other weights ({self.weights}, these are {weights}): "
-                "save it again from a new run of that actor."
+                "the profile of {} was made with other weights ({}, these are {}): save it again from a new run of "
+                "that actor.",
+                self.name,
+                self.weights,
+                weights,
             )
 
 
@@ -93,19 +96,19 @@ def load_profile(path: str | Path) -> Profile:
         text = path.read_text(encoding="utf-8") if path.stat().st_size <= _LARGEST else ""
         data = json.loads(text)
     except OSError as error:
-        raise InputError(f"cannot read {path} ({error.strerror}): give a profile that exists.") from error
+        raise InputError("cannot read {} ({}): give a profile that exists.", path, error.strerror) from error
     except ValueError as error:
-        raise InputError(f"{path.name} is not a profile: choose a .json saved as an actor's profile.") from error
+        raise InputError("{} is not a profile: choose a .json saved as an actor's profile.", path.name) from error
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise InputError(f"{path.name} is not a profile: choose a .json saved as an actor's profile.")
+        raise InputError("{} is not a profile: choose a .json saved as an actor's profile.", path.name)
     if data.get("version") != VERSION:
         raise InputError(
-            f"{path.name} is a profile of version {data.get('version')}, expected {VERSION}: save it again."
+            "{} is a profile of version {}, expected {}: save it again.", path.name, data.get("version"), VERSION
         )
     try:
         return _parsed(data)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path.name} is damaged ({error}): save the profile again.") from error
+        raise InputError("{} is damaged ({}): save the profile again.", path.name, error) from error
 
 
 def _parsed(data: dict[str, Any]) -> Profile:

@@ -38,7 +38,10 @@ class Regions:
             scale = getattr(self, field.name)
             if not 0 <= scale <= MOST:
                 raise InputError(
-                    f"region {field.name} is {scale:g}, expected a scale between 0 (off) and {MOST:g} (1 as played)."
+                    "region {} is {:g}, expected a scale between 0 (off) and {:g} (1 as played).",
+                    field.name,
+                    scale,
+                    MOST,
                 )
 
 

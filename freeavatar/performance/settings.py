@@ -28,11 +28,11 @@ class EditSettings:
 
     def __post_init__(self) -> None:
         if not 0 <= self.smoothing <= 1:
-            raise InputError(f"smoothing is {self.smoothing:g}, expected a number between 0 and 1.")
+            raise InputError("smoothing is {:g}, expected a number between 0 and 1.", self.smoothing)
         if not 0 <= self.gain <= 5:
-            raise InputError(f"gain is {self.gain:g}, expected a number between 0 and 5.")
+            raise InputError("gain is {:g}, expected a number between 0 and 5.", self.gain)
         if isinstance(self.calibration, str) and self.calibration not in ("auto", "none"):
-            raise InputError(f"calibration is {self.calibration!r}, expected auto, none or a time in seconds.")
+            raise InputError("calibration is {!r}, expected auto, none or a time in seconds.", self.calibration)
 
     @property
     def is_sequence(self) -> bool:
@@ -62,14 +62,14 @@ class AnimateOptions(EditSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.face < 0:
-            raise InputError(f"face is {self.face}, expected 0 for the largest face, 1 for the next, and so on.")
+            raise InputError("face is {}, expected 0 for the largest face, 1 for the next, and so on.", self.face)
         if not 0 <= self.start < math.inf:
-            raise InputError(f"start is {self.start:g}, expected a second of the input, 0 or later.")
+            raise InputError("start is {:g}, expected a second of the input, 0 or later.", self.start)
         if self.end is not None and not self.start < self.end < math.inf:
-            raise InputError(f"end is {self.end:g} s, expected a second after the start, which is {self.start:g} s.")
+            raise InputError("end is {:g} s, expected a second after the start, which is {:g} s.", self.end, self.start)
         if self.box is not None and not (
             min(self.box[:2]) >= 0 and min(self.box[2:]) >= 16 and max(self.box) < math.inf
         ):
             raise InputError("box is {}, expected left, top, width and height, at least 16 x 16 pixels.", self.box)
         if self.height < 64:
-            raise InputError(f"height is {self.height}, expected at least 64 pixels.")
+            raise InputError("height is {}, expected at least 64 pixels.", self.height)

@@ -114,7 +114,9 @@ def load_cast(avatars: Sequence[str | Path]) -> list[Avatar]:
     cast = [load_avatar(name) for name in avatars]
     names = [avatar.name for avatar in cast]
     if len(set(names)) < len(names):
-        raise AvatarError(f"avatars {', '.join(names)} do not all differ: name each once, and rename files that clash.")
+        raise AvatarError(
+            "avatars {} do not all differ: name each once, and rename files that clash.", ", ".join(names)
+        )
     return cast
 
 
@@ -143,7 +145,7 @@ def _planned(source: Source, cast: Sequence[Avatar], folder: Path) -> tuple[dict
     combined = folder / f"{source.stem}.{picture}" if len(cast) > 1 else None
     planned = [path for paths in files.values() for path in paths.values()] + ([combined] if combined else [])
     if any(path.exists() and path.samefile(source.path) for path in planned):
-        raise InputError(f"the result would overwrite {source.path}: choose another folder with --out.")
+        raise InputError("the result would overwrite {}: choose another folder with --out.", source.path)
     return files, combined
 
 

@@ -78,7 +78,7 @@ def _crops(images: Iterator[Named], *, is_aligned: bool) -> Iterator[tuple[str, 
     for index, (name, image) in enumerate(images):
         if is_aligned:
             if image.shape[0] != image.shape[1]:
-                raise FaceError(f"{name} is {image.shape[1]} x {image.shape[0]}: aligned crops are square.")
+                raise FaceError("{} is {} x {}: aligned crops are square.", name, image.shape[1], image.shape[0])
             crop = image
             if image.shape[0] != CROP_SIZE:
                 crop = cv2.resize(image, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA)

@@ -70,7 +70,7 @@ def preview(
     since = replace(frame, time=frame.time - float(source.offset))
     tracked = track_face_at(source, since, face=options.face, box=options.box)
     if tracked.crop is None or tracked.points is None:
-        raise FaceError(f"no face is in sight at second {frame.time:.1f}: choose another moment, or draw a crop.")
+        raise FaceError("no face is in sight at second {:.1f}: choose another moment, or draw a crop.", frame.time)
     builder = TrackBuilder(bundle.encoder, device)
     builder.add(tracked)
     renderer = shared_renderer(avatar, device=options.device)

@@ -29,9 +29,9 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     except cv2.error as error:
-        raise InputError(f"{name} is damaged or larger than a thousand megapixels: give a smaller image.") from error
+        raise InputError("{} is damaged or larger than a thousand megapixels: give a smaller image.", name) from error
     if pixels is None:
-        raise InputError(f"{name} is not a readable image: give a PNG, JPEG, WebP, BMP or TIFF.")
+        raise InputError("{} is not a readable image: give a PNG, JPEG, WebP, BMP or TIFF.", name)
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
 
 
@@ -49,7 +49,7 @@ def read_image(path: Path) -> np.ndarray:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"cannot read {path} ({error.strerror}): give an image that exists.") from error
+        raise InputError("cannot read {} ({}): give an image that exists.", path, error.strerror) from error
     return decode_image(data, str(path))
 
 
@@ -61,7 +61,7 @@ def images_in(folder: Path) -> list[Path]:
     """
     paths = sorted(p for p in folder.iterdir() if p.is_file() and is_image(p))
     if not paths:
-        raise InputError(f"{folder} holds no image: expected files ending in {', '.join(sorted(IMAGES))}.")
+        raise InputError("{} holds no image: expected files ending in {}.", folder, ", ".join(sorted(IMAGES)))
     return paths
 
 
@@ -124,14 +124,14 @@ def open_source(path: Path, *, start: float = 0.0, end: float | None = None) -> 
         VideoError: the video cannot be read.
     """
     if not path.exists():
-        raise InputError(f"{path} does not exist: give a video, an image or a folder of images.")
+        raise InputError("{} does not exist: give a video, an image or a folder of images.", path)
     if path.is_dir() or is_image(path):
         paths = images_in(path) if path.is_dir() else [path]
         kind, places = "folder" if path.is_dir() else "image", _places(len(paths), start, end)
         chosen = paths[places]
         if not chosen:
             length = float(len(paths) / FOLDER_RATE)
-            raise InputError(f"{path.name} shows nothing from second {start:g} on: it ends at {length:.2f} s.")
+            raise InputError("{} shows nothing from second {:g} on: it ends at {:.2f} s.", path.name, start, length)
         height, width = read_image(chosen[0]).shape[:2]
         offset = Fraction(places.start, FOLDER_RATE)
         return Source(path, (height, width), FOLDER_RATE, len(chosen), kind, False, start, end, offset)
@@ -171,6 +171,6 @@ def _zipped_images(path: Path) -> Iterator[tuple[str, np.ndarray]]:
             for name in names:
                 yield name, decode_image(archive.read(name), f"{path}/{name}")
     except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
-        raise InputError(f"{path} is not a readable zip ({error}): make it again, without a password.") from error
+        raise InputError("{} is not a readable zip ({}): make it again, without a password.", path, error) from error
     if not names:
-        raise InputError(f"{path} holds no image: expected files ending in {', '.join(sorted(IMAGES))}.")
+        raise InputError("{} holds no image: expected files ending in {}.", path, ", ".join(sorted(IMAGES)))

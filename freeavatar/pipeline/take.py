@@ -102,9 +102,11 @@ class Take:
         """
         path = self.source_path
         if not path.exists():
-            raise InputError(f"{path}, which {self.path.name} was made from, is gone: put it back, or beside the take.")
+            raise InputError(
+                "{}, which {} was made from, is gone: put it back, or beside the take.", path, self.path.name
+            )
         if self.info.size and signature(path)[0] != self.info.size:  # version 1 gave folders no size
-            raise InputError(f"{path} is not the file that {self.path.name} was made from: animate it anew.")
+            raise InputError("{} is not the file that {} was made from: animate it anew.", path, self.path.name)
         return open_source(path, start=self.info.start, end=self.info.end)
 
     def matches(self, path: Path, options: AnimateOptions, weights: str) -> bool:
@@ -132,10 +134,13 @@ class Take:
             return replace(self, acted={**self.acted, **acted})
         if any(avatar.content not in self.acted for avatar in cast):
             known = ", ".join(acted.avatar for acted in self.acted.values())
+            made = (self.path.name, self.info.weights, bundle.id)
+            if not known:
+                raise WeightsError("{} was made with other weights ({}, these are {}): animate the video again.", *made)
             raise WeightsError(
-                f"{self.path.name} was made with other weights ({self.info.weights}, these are {bundle.id}): animate "
-                f"the video again{f', or choose among {known}' if known else ''}."
-            )
+                "{} was made with other weights ({}, these are {}): animate the video again, or choose among {}.",
+                *made, known,
+            )  # fmt: skip
         return self
 
     def _act(self, avatar: Avatar, bundle: Bundle) -> Acted:
@@ -228,14 +233,17 @@ def load_take(path: str | Path) -> Take:
             header = json.loads(str(data["header"]))
             if not _OLDEST <= header["version"] <= VERSION:
                 raise InputError(
-                    f"{path.name} is a take of version {header['version']}, expected {_OLDEST} to {VERSION}: animate "
-                    "the video again."
+                    "{} is a take of version {}, expected {} to {}: animate the video again.",
+                    path.name,
+                    header["version"],
+                    _OLDEST,
+                    VERSION,
                 )
             return _parsed(path, header, data)
     except OSError as error:
-        raise InputError(f"cannot read {path} ({error.strerror or error}): give a take that exists.") from error
+        raise InputError("cannot read {} ({}): give a take that exists.", path, error.strerror or error) from error
     except (ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, EOFError) as error:
-        raise InputError(f"{path.name} is not a complete take ({error}): animate the video again.") from error
+        raise InputError("{} is not a complete take ({}): animate the video again.", path.name, error) from error
 
 
 def _parsed(path: Path, header: dict[str, Any], data: Any) -> Take:

@@ -101,9 +101,11 @@ class TrackBuilder:
             self._encode()
         if not any(confidence > 0 for *_, confidence, _ in self._rows):
             raise FaceError(
-                f"no face was found in {name} ({len(self._rows)} frames): use a picture of one person, the face "
-                "at least 50 pixels wide and not turned away, take the first face if there is only one, or draw a box "
-                "around the face of a mask or a drawing (--crop)."
+                "no face was found in {} ({} frames): use a picture of one person, the face at least 50 pixels wide "
+                "and not turned away, take the first face if there is only one, or draw a box around the face of a "
+                "mask or a drawing (--crop).",
+                name,
+                len(self._rows),
             )
         return Track(
             times=np.array([row[0] for row in self._rows]),

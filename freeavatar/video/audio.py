@@ -143,7 +143,7 @@ def _audio_stream(container: InputContainer, name: str) -> AudioStream | None:
         return None
     source = container.streams.audio[0]
     if source.codec_context is None or not source.sample_rate:
-        raise VideoError(f"The audio of {name} is damaged or its codec is unknown; convert it to AAC.")
+        raise VideoError("The audio of {} is damaged or its codec is unknown; convert it to AAC.", name)
     for stream in container.streams:
         if stream is not source:
             stream.discard = Discard.all

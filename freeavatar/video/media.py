@@ -29,7 +29,7 @@ def open_media(path: Path) -> InputContainer:
         VideoError: ``path`` is no file, or FFmpeg finds no media in it.
     """
     if not path.is_file():
-        raise VideoError(f"There is no file {path}; check the path.")
+        raise VideoError("There is no file {}; check the path.", path)
     reason: av.FFmpegError | None = None
     # The second try reads a fragmented MP4 that was cut off: FFmpeg gives it up if it can look ahead.
     for seekable in ("-1", "0"):
@@ -40,8 +40,10 @@ def open_media(path: Path) -> InputContainer:
             reason = reason or error
     assert reason is not None
     raise VideoError(
-        f"{path.name} cannot be opened as a video ({reason.strerror}): it is of another type, incomplete or "
-        "damaged; choose a video such as an MP4, MOV or WebM, or export it again."
+        "{} cannot be opened as a video ({}): it is of another type, incomplete or damaged; choose a video such as "
+        "an MP4, MOV or WebM, or export it again.",
+        path.name,
+        reason.strerror,
     ) from reason
 
 

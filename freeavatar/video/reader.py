@@ -17,7 +17,7 @@ from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from freeavatar.errors import VideoError
+from freeavatar.errors import Message, VideoError
 from freeavatar.video.media import open_media, read_packets, seek_before, tidy_rate
 
 _log = logging.getLogger(__name__)
@@ -94,8 +94,9 @@ class VideoReader:
             stamp, first = next(_decode(container, stream), (None, None))
             if first is None:
                 raise VideoError(
-                    f"No frame of {self.path.name} can be decoded: the file is damaged or its codec is "
-                    "unknown; export it again as an H.264 MP4."
+                    "No frame of {} can be decoded: the file is damaged or its codec is unknown; export it again as "
+                    "an H.264 MP4.",
+                    self.path.name,
                 )
             self.start = stamp or Fraction(0)
             self._coded_size = _within(LARGEST, first.height, first.width)
@@ -133,11 +134,17 @@ class VideoReader:
         first = next((time for time, _ in self._timed(self._from, self._until)), None)
         if first is None:
             length = self.info.duration
-            ends = f"it ends at {length:.1f} s" if length else "it is shorter, or the range holds no frame"
+            begin = float(self._from + _SLACK)
+            part = Message("from second {:g} on", (begin,))
+            if self._until is not None:
+                part = Message("between {:g} and {:g} s", (begin, float(self._until + _SLACK)))
+            if not length:
+                raise VideoError(
+                    "{} shows no frame {}: it is shorter, or the range holds no frame; choose a range within it.",
+                    self.path.name, part,
+                )  # fmt: skip
             raise VideoError(
-                f"{self.path.name} shows no frame from second {float(self._from + _SLACK):g} on"
-                f"{'' if self._until is None else f' and before {float(self._until + _SLACK):g}'}: {ends}; "
-                "choose a range within it."
+                "{} shows no frame {}: it ends at {:.1f} s; choose a range within it.", self.path.name, part, length
             )
         return first
 
@@ -223,9 +230,9 @@ def _decode(container: InputContainer, stream: VideoStream) -> Iterator[tuple[Fr
 def _video_stream(container: InputContainer, path: Path) -> VideoStream:
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
-        raise VideoError(f"{path.name} has no video track, only sound or other data; choose a video of a face.")
+        raise VideoError("{} has no video track, only sound or other data; choose a video of a face.", path.name)
     if streams[0].codec_context is None:
-        raise VideoError(f"The video codec of {path.name} is unknown; export it again as an H.264 MP4.")
+        raise VideoError("The video codec of {} is unknown; export it again as an H.264 MP4.", path.name)
     streams[0].thread_type = "AUTO"
     return streams[0]
 

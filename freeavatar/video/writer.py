@@ -57,7 +57,9 @@ class VideoWriter:
             InputError: the size or the rate is not positive.
         """
         if min(size) < 1 or rate <= 0:
-            raise InputError(f"Cannot write a video of size {size} at {rate} frames a second; both must be positive.")
+            raise InputError(
+                "Cannot write a video of size {} at {} frames a second; both must be positive.", size, rate
+            )
         self.path = Path(path)
         self._temporary = self.path.with_name(f"{self.path.name}.{uuid4().hex[:8]}.tmp.mp4")
         self._size = size
@@ -75,7 +77,7 @@ class VideoWriter:
             VideoError: the file cannot be created.
         """
         if not self.path.parent.is_dir():
-            raise VideoError(f"There is no folder {self.path.parent} to write {self.path.name} to; create it first.")
+            raise VideoError("There is no folder {} to write {} to; create it first.", self.path.parent, self.path.name)
         for source in dict.fromkeys((self._audio_from, None)):
             try:
                 self._open(source)
@@ -100,9 +102,11 @@ class VideoWriter:
         """
         ticks = round(time * _TICKS)
         if image.shape != (*self._size, 3) or image.dtype != np.uint8:
-            raise InputError(f"A frame is {image.shape} {image.dtype}; expected {(*self._size, 3)} uint8, RGB.")
+            raise InputError("A frame is {} {}; expected {} uint8, RGB.", image.shape, image.dtype, (*self._size, 3))
         if ticks <= self._last:
-            raise InputError(f"A frame at {time} s follows one at {self._last / _TICKS} s; times must increase from 0.")
+            raise InputError(
+                "A frame at {} s follows one at {} s; times must increase from 0.", time, self._last / _TICKS
+            )
         self._last = ticks
         try:
             self._container.mux(self._stream.encode(self._to_frame(image, ticks)))
@@ -160,7 +164,7 @@ class VideoWriter:
 
     def _finish(self) -> None:
         if self._last < 0:
-            raise VideoError(f"No frame was written to {self.path.name}; a video needs at least one.")
+            raise VideoError("No frame was written to {}; a video needs at least one.", self.path.name)
         self._container.mux(self._stream.encode(None))
         if self._audio is not None:
             end = self._last / _TICKS + 1 / self._rate
@@ -180,5 +184,5 @@ class VideoWriter:
 
     def _failure(self, error: Exception) -> VideoError:
         return VideoError(
-            f"{self.path.name} cannot be written ({error}); check that its folder is writable and has space."
+            "{} cannot be written ({}); check that its folder is writable and has space.", self.path.name, error
         )

@@ -177,6 +177,16 @@ def test_a_lock_somebody_keeps_is_one_sentence(tmp_path):
     assert store.get("a") == 2
 
 
+def test_the_default_consent_is_shown_in_the_readers_language_and_either_counts(tmp_path):
+    store = Store(tmp_path / "a.db")
+    chinese = consent_text(store, "zh")
+    assert chinese != consent_text(store) == consent_text(store, "fr")
+    assert record_consent(store, "link:a", consent_id(chinese), client="") and has_agreed(store, "link:a")
+    assert store.value("select text from consents") == chinese
+    store.set("consent", "We study faces.")
+    assert consent_text(store, "zh") == "We study faces." and not has_agreed(store, "link:a")
+
+
 def test_a_changed_consent_is_agreed_to_anew(tmp_path, capsys):
     store = Store(tmp_path / "a.db")
     first = consent_id(consent_text(store))

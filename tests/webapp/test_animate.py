@@ -150,7 +150,7 @@ def test_two_looks_stand_side_by_side(done):
 
 
 def test_the_chart_shows_what_moved_and_where_no_face_was(done):
-    figure = moment.curves_of(done.id, "ines", *PLAIN)
+    figure = moment.curves_of(None, done.id, "ines", *PLAIN)
     assert len(figure["times"]) == 10 and "mouthSmileLeft" in [curve["name"] for curve in figure["curves"]]
     assert figure["missing"] == [] and min(figure["confidence"]) > 0.5
 

@@ -1,6 +1,7 @@
 """The app as a visitor meets it: a launched server by gradio_client, and a real browser."""
 
 import csv
+import re
 import shutil
 import time
 
@@ -11,6 +12,11 @@ import app
 from webapp.animate.controls import values_of
 
 CHROMIUM = shutil.which("chromium")
+SHOWN_OF = {
+    "animate": "#avatars label", "label": ".lab-main", "explore": "figcaption b", "train": "#train-time .fa-status",
+    "admin": ".adm-tile",
+}  # fmt: skip
+"""What is there once a tab is."""
 WIDTH_WHEN_LOADED = """video => new Promise(done => {
     if (video.readyState > 1) done(video.videoWidth);
     video.onloadeddata = () => done(video.videoWidth);
@@ -153,3 +159,15 @@ def test_the_page_speaks_chinese_and_is_live(browser, server):
     page.wait_for_selector(".fa-live:not(.fa-live-on)")
     assert page.get_by_role("button", name="打开摄像头").is_enabled()
     context.close()
+
+
+def test_a_chinese_browser_sees_no_english_sentence_on_any_tab(browser, server):
+    page = browser.new_page(locale="zh-CN")
+    page.goto(server)
+    for name in app.TABS:
+        page.click(f"#tab-{name}-button")
+        page.wait_for_selector(SHOWN_OF[name], timeout=60_000)
+        text = page.inner_text("body")
+        hint = page.evaluate("document.querySelector('.exp-panel')?.dataset.hint || ''")
+        assert not re.findall(r"[A-Za-z']{2,}(?: [A-Za-z']{2,}){2,}", text + hint), name
+    page.close()

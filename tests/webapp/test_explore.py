@@ -450,7 +450,7 @@ def test_two_bundles_lie_side_by_side(page):
     assert page.locator(".exp-plot:visible").count() == 2
     page.locator(".exp-pair .exp-changed .exp-small").first.click()
     page.wait_for_selector(".exp-lists .exp-new")
-    page.select_option("[data-colour]", "neighbours changed")
+    page.select_option("[data-colour]", "neighbours_changed")
     page.wait_for_selector(".exp-scale")
 
 

@@ -400,7 +400,7 @@ def test_the_admin_view_needs_its_state(labels, monkeypatch):
         admin.build(labels.path, opened=demo.load)
     view = next(fn.fn for fn in demo.fns.values() if fn.fn.__name__ == "view")
     with pytest.raises(gr.Error, match="password first"):
-        view(False)
+        view(None, False)
 
 
 def test_an_answer_outlives_a_failing_next_question(sessions, labels, monkeypatch):
@@ -411,7 +411,7 @@ def test_an_answer_outlives_a_failing_next_question(sessions, labels, monkeypatc
     monkeypatch.setattr(sessions._desk, "_propose", lambda *_: gone)
     monkeypatch.setattr(questions, "find_open", lambda *_: None)
     reply = sessions.answer(request)
-    assert "Looking" in reply["wait"] and reply["done"] == 1
+    assert reply["wait"] == questions.LOOKING and reply["done"] == 1
     assert labels.value("select id from answers where annotator_id = 'link:alone'") == reply["stored"]
     with pytest.raises(InputError, match="no answer"):
         again = labels.value("select id from leases where state = 'held'")

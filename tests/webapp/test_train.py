@@ -65,7 +65,7 @@ def test_labels_are_chosen_by_whom_by_whom_not_and_how_many(store):
 
 def test_no_labels_yet_is_said_and_no_folder_is_left(tmp_path):
     empty = make_store(tmp_path / "empty.db", 5)
-    assert "No labels to learn from yet" in train.labels_note(empty, Choice())
+    assert "No labels to learn from yet" in train.labels_note(empty, Choice(), "en")
     with pytest.raises(InputError, match="there are no labels to learn from yet: answer questions"):
         train.begin(empty, Choice(), config_of)
     assert list_runs() == [] and not any((default_path().parents[1] / "runs").iterdir())
@@ -105,31 +105,33 @@ def test_the_sampler_follows_the_adopted_weights(tmp_path):
 
 def test_every_state_of_a_run_is_shown_in_words(tmp_path):
     run = prepare_run(new_folder(), make_job(tmp_path, title="<eyes> first"))
-    assert "No run yet" in train_view.run_page(None)
-    assert "&lt;eyes&gt; first" in train_view.run_page(run) and "Resume starts it" in train_view.run_page(run)
+    assert "No run yet" in train_view.run_page(None, "en")
+    assert "&lt;eyes&gt; first" in train_view.run_page(run, "en") and "Resume starts it" in train_view.run_page(
+        run, "en"
+    )
     write_status(run.folder, state="failed", reason="no room.", done=["rehearsal"])
-    assert "No room." in train_view.run_page(read_run(run.folder))
+    assert "No room." in train_view.run_page(read_run(run.folder), "en")
     lines = [{"step": 1, "minutes": 0.5, "rig": 1.0, "listed_triplets": 0.2},
              {"step": 1, "held_out": 0.5, "held_out_low": 0.4, "held_out_high": 0.6}]  # fmt: skip
     (run.folder / "encoder").mkdir()
     (run.folder / "encoder" / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
     write_status(run.folder, state="finished", bundle="0123456789ab", seconds={"encoder": 90.0}, done=["encoder"])
-    page = train_view.run_page(read_run(run.folder))
+    page = train_view.run_page(read_run(run.folder), "en")
     assert "Done in 1.5 minutes" in page and "<polygon" in page
-    pace = train_view._pace(read_run(run.folder), lines)
+    pace = train_view._pace(read_run(run.folder), lines, "Training", "en")
     assert "step 1 of 3" in pace and "images/s" in pace and "left in this stage" in pace
 
 
 def test_the_rig_decoders_stage_is_shown_where_there_is_one(tmp_path):
     plain = prepare_run(new_folder(), make_job(tmp_path / "a"))
-    assert "Rig decoder" not in train_view.run_page(plain)
+    assert "Rig decoder" not in train_view.run_page(plain, "en")
     run = prepare_run(new_folder(), make_job(tmp_path / "b", has_renderer=True))
     (run.folder / "decoder").mkdir()
     (run.folder / "decoder" / "metrics.jsonl").write_text('{"step": 1, "minutes": 0.1, "rig": 0.2}\n')
     own = {"pid": os.getpid(), "host": socket.gethostname(), "started": started_at(os.getpid())}
     title = "Refitting the rig decoder"
     write_status(run.folder, state="running", stage="decoder", title=title, done=["rehearsal", "encoder"], **own)
-    page = train_view.run_page(read_run(run.folder))
+    page = train_view.run_page(read_run(run.folder), "en")
     assert '<li class="now">Rig decoder</li>' in page and f"{title}: step 1 of 2" in page and "width:85.0%" in page
 
 
@@ -149,12 +151,12 @@ def figure(value, count, half):
 
 def test_too_few_answers_show_no_number():
     few = {"before": figure(0.5, 12, 0.3), "after": figure(0.625, 12, 0.3), "difference": figure(0.125, 12, 0.3)}
-    page = train_view.report_page({"held_out": {**few, "verdict": "too few"}})
+    page = train_view.report_page({"held_out": {**few, "verdict": "too few"}}, "en")
     assert "12 are too few to see a difference" in page and "62.5" not in page and "+12.5" not in page
     clear = {"before": figure(0.5, 400, 0.05), "after": figure(0.6, 400, 0.05), "difference": figure(0.1, 400, 0.04)}
-    page = train_view.report_page({"held_out": {**clear, "verdict": "better"}})
+    page = train_view.report_page({"held_out": {**clear, "verdict": "better"}}, "en")
     assert "+10.0 points" in page and "[+6.0, +14.0]" in page
-    assert "Nobody answered a random question" in train_view.report_page({"rig": {"before": 0.5, "after": 0.5}})
+    assert "Nobody answered a random question" in train_view.report_page({"rig": {"before": 0.5, "after": 0.5}}, "en")
 
 
 def test_the_study_between_two_bundles_is_asked_once(store, tmp_path, short_clip):
@@ -166,26 +168,25 @@ def test_the_study_between_two_bundles_is_asked_once(store, tmp_path, short_clip
         (run.folder / "compare" / f"{name}.mp4").write_bytes(short_clip.read_bytes())
     clips = {name: f"{name}.mp4" for name in ("actor", "before", "after", "both")}
     (run.folder / "report.json").write_text(json.dumps({"before": "aaa", "after": "bbb", "clip": clips}))
-    assert "are asked now" in train_panel.add_study(store, run)
-    assert "already" in train_panel.add_study(store, run)
+    assert train_panel.add_study(store, run) and not train_panel.add_study(store, run)
     (row,) = store.rows("select method_0, method_1 from comparisons")
     assert row == {"method_0": "bundle aaa", "method_1": "bundle bbb"}
 
 
 def test_the_library_shows_which_bundle_is_in_use(tmp_path):
     entry = add_bundle(make_bundle(tmp_path / "b"), lineage={"title": "<i>mine</i>", "base": "abc"})
-    page = train_view.bundles_page()
+    page = train_view.bundles_page("en")
     assert "&lt;i&gt;mine" in page and entry.id in page and page.count("in use") == 1
 
 
 def test_handlers_refuse_who_gave_no_password(monkeypatch):
     with pytest.raises(gr.Error, match="password first"):
-        train_panel.guard(False)
+        doors.check_signed_in(False, "en")
     monkeypatch.setenv(doors.PASSWORD, "secret")
     with pytest.raises(gr.Error, match="not the password"):
         monkeypatch.setattr(doors, "_WRONG_PAUSE", 0)
-        doors.check_password("guess")
-    doors.check_password("secret")
+        doors.check_password("guess", "en")
+    doors.check_password("secret", "en")
 
 
 def test_off_this_machine_the_tab_is_absent_without_a_password(monkeypatch):

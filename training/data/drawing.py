@@ -51,7 +51,7 @@ def draw_clear(rigs: np.ndarray, count: int, rng: np.random.Generator) -> np.nda
         found.append(rows[mined])
         total, tries = total + len(mined), tries + 1
         if tries >= 20 and total < tries:
-            raise InputError(f"{len(rigs)} faces give hardly a clear comparison: label more of them.")
+            raise InputError("{} faces give hardly a clear comparison: label more of them.", len(rigs))
     return np.concatenate(found)[:count]
 
 
@@ -76,7 +76,7 @@ def draw_classes(
             members.setdefault(name, []).append(k)
     pools = [np.array(rows) for rows in members.values() if len(rows) >= max(fewest, 2)]
     if len(pools) < 2:
-        raise InputError(f"{len(pools)} classes have {fewest} images or more, expected at least two: label more.")
+        raise InputError("{} classes have {} images or more, expected at least two: label more.", len(pools), fewest)
     same = rng.integers(len(pools), size=count)
     other = (same + rng.integers(1, len(pools), size=count)) % len(pools)
     rows = np.stack([_pick(pools, which, rng) for which in (same, same, other)], 1)

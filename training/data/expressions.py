@@ -68,7 +68,9 @@ class Expressions:
         """
         strange = sorted(set(named) - set(portraits.names))
         if strange:
-            raise InputError(f"there is no portrait of {', '.join(strange)}: render it with training.render_portraits.")
+            raise InputError(
+                "there is no portrait of {}: render it with training.render_portraits.", ", ".join(strange)
+            )
         self.renders = list_images(config.renders)
         faces, self.labels = _faces_of(config)
         self._ids, self._first = faces + self.renders, len(faces)
@@ -81,7 +83,7 @@ class Expressions:
         self._seen, self._taught = encode(encoder), encode(teacher) if teacher else None
         self.rigs = torch.from_numpy(np.concatenate([np.load(folder / "rigs.npy") for folder in config.renders]))
         if len(self.rigs) != len(self.renders):
-            raise InputError(f"{', '.join(map(str, config.renders))}: crops and rigs differ in number; render again.")
+            raise InputError("{}: crops and rigs differ in number; render again.", ", ".join(map(str, config.renders)))
         self._half, self._seed = batch // 2, seed
         self._cast = np.array([portraits.names.index(name) for name in named])
         self._share, self._everybody = config.cast_share, len(portraits.names)

@@ -43,7 +43,9 @@ def read_comparisons(path: Path, *, agreement: float = AGREEMENT) -> list[Compar
     rows = [_compared(row) for row in read_fec(path)]
     agreed = [row for row in rows if row.agreement >= agreement - 1e-9]
     if not agreed:
-        raise InputError(f"{path} has no triplet on which {agreement:.0%} of the raters agree ({len(rows)} in all).")
+        raise InputError(
+            "{} has no triplet on which {:.0%} of the raters agree ({} in all).", path, agreement, len(rows)
+        )
     return agreed
 
 
@@ -94,7 +96,7 @@ def cut_triplets(comparisons: Sequence[Comparison], *, images: Path, out: Path) 
     logger.info("%d of %d triplets have all three images", len(kept), len(comparisons))
     if not kept:
         raise InputError(
-            f"{images} holds all three images of none of {len(comparisons)} triplets: download them there."
+            "{} holds all three images of none of {} triplets: download them there.", images, len(comparisons)
         )
     named = [tuple(f"{crops}{SEPARATOR}{row_of[face]}" for face in row.faces) for row in kept]
     return make_triplets(named, [row.kind for row in kept])

@@ -72,7 +72,7 @@ def _list_one(source: Path) -> list[str]:
     if arrays.suffix == ".npy" and arrays.is_file():
         return [f"{arrays}{SEPARATOR}{row}" for row in range(len(_open_array(arrays)))]
     if not source.exists():
-        raise InputError(f"{source} does not exist: give a folder or a zip of images.")
+        raise InputError("{} does not exist: give a folder or a zip of images.", source)
     if source.is_dir():
         found = [str(path) for path in sorted(source.rglob("*")) if is_image(path)]
     elif source.suffix.lower() == ".zip":
@@ -84,7 +84,7 @@ def _list_one(source: Path) -> list[str]:
     else:
         found = [str(source)] if is_image(source) else []
     if not found:
-        raise InputError(f"{source} holds no image: expected files ending in {', '.join(sorted(IMAGES))}.")
+        raise InputError("{} holds no image: expected files ending in {}.", source, ", ".join(sorted(IMAGES)))
     return found
 
 
@@ -119,7 +119,7 @@ def open_images(ids: Sequence[str], *, cache: Path, size: int = CROP_SIZE, is_al
         crops.append(decoded)
     names = tuple(name for name in ids if name in places)
     if not names:
-        raise InputError(f"none of the {len(ids)} images shows a face: give photos of faces, or leave --align out.")
+        raise InputError("none of the {} images shows a face: give photos of faces, or leave --align out.", len(ids))
     return ImagePool(names, tuple(crops), np.array([places[name] for name in names], np.int64))
 
 
@@ -133,17 +133,22 @@ def _open_array(path: Path) -> np.ndarray:
     try:
         array = np.load(path, mmap_mode="r")
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no array of crops ({error}): render the faces again.") from error
+        raise InputError("{} is no array of crops ({}): render the faces again.", path, error) from error
     if array.ndim != 3 or array.dtype != np.uint8 or array.shape[1] != array.shape[2] or not len(array):
         raise InputError(
-            f"{path} has shape {array.shape}, {array.dtype}: expected crops (N, {CROP_SIZE}, {CROP_SIZE}) uint8."
+            "{} has shape {}, {}: expected crops (N, {}, {}) uint8.",
+            path,
+            array.shape,
+            array.dtype,
+            CROP_SIZE,
+            CROP_SIZE,
         )
     return array
 
 
 def _row(path: str, member: str, array: np.ndarray) -> int:
     if not member.isdecimal() or int(member) >= len(array):
-        raise InputError(f"{path} has no row {member!r}: it holds {len(array)} crops, counted from 0.")
+        raise InputError("{} has no row {!r}: it holds {} crops, counted from 0.", path, member, len(array))
     return int(member)
 
 
@@ -206,23 +211,23 @@ def _open_zip(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a readable zip ({error}): make it again, without a password.") from error
+        raise InputError("{} is not a readable zip ({}): make it again, without a password.", path, error) from error
 
 
 def _read_member(archive: zipfile.ZipFile, member: str, path: str) -> bytes:
     try:
         return archive.read(member)
     except KeyError as error:
-        raise InputError(f"{path} has no image {member!r}: take labels and images from one place.") from error
+        raise InputError("{} has no image {!r}: take labels and images from one place.", path, member) from error
     except (OSError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError) as error:
-        raise InputError(f"{path}::{member} cannot be read ({error}): make the zip again.") from error
+        raise InputError("{}::{} cannot be read ({}): make the zip again.", path, member, error) from error
 
 
 def _read_file(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"the image {path} cannot be read ({error.strerror}): give images that exist.") from error
+        raise InputError("the image {} cannot be read ({}): give images that exist.", path, error.strerror) from error
 
 
 def _crop(name: str, content: bytes | np.ndarray, size: int, is_aligned: bool) -> np.ndarray | None:
@@ -237,7 +242,7 @@ def _crop(name: str, content: bytes | np.ndarray, size: int, is_aligned: bool) -
         face = refine_face(image, faces[0].points) or faces[0]
         image = crop_face(image, face.points, size=size)
     elif image.shape[0] != image.shape[1]:
-        raise InputError(f"{name} is {image.shape[1]} x {image.shape[0]}: aligned crops are square; use --align.")
+        raise InputError("{} is {} x {}: aligned crops are square; use --align.", name, image.shape[1], image.shape[0])
     return _resized(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), size)
 
 

@@ -23,11 +23,11 @@ def read_rows(labels: Path, *, split: str = "train") -> list[dict[str, str]]:
         InputError: no such file, or no row of the split.
     """
     if not labels.is_file():
-        raise InputError(f"{labels} does not exist: give the labels.csv of the face crops.")
+        raise InputError("{} does not exist: give the labels.csv of the face crops.", labels)
     with labels.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row.get("split") == split]
     if not rows:
-        raise InputError(f"{labels} has no row of split {split!r}: expected a column split that says train or val.")
+        raise InputError("{} has no row of split {!r}: expected a column split that says train or val.", labels, split)
     return rows
 
 

@@ -140,7 +140,7 @@ class Mixture:
         counts = int(real), int(batch - real - listed) if shares[1] else 0, int(listed)
         if any(share > 0 and count < 3 for share, count in zip(shares, counts, strict=True)):
             raise InputError(
-                f"a batch of {batch} gives its sources {counts} images, at least 3 each: give a larger --batch."
+                "a batch of {} gives its sources {} images, at least 3 each: give a larger --batch.", batch, counts
             )
         return counts
 
@@ -162,7 +162,7 @@ class Mixture:
         pool = self._open(list_images(folders))
         rigs = np.concatenate([np.load(folder / "rigs.npy") for folder in folders])
         if len(pool) != len(rigs):
-            raise InputError(f"{', '.join(map(str, folders))}: crops and rigs differ in number; render again.")
+            raise InputError("{}: crops and rigs differ in number; render again.", ", ".join(map(str, folders)))
         return _Rendered(pool, torch.from_numpy(rigs))
 
     def _open_listed(self) -> list[tuple[ImagePool, Triplets]]:

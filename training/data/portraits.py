@@ -40,7 +40,7 @@ def read_portraits(folder: Path) -> Portraits:
         InputError: it holds none.
     """
     if not (folder / "avatars.json").is_file():
-        raise InputError(f"{folder} holds no portraits: render them with training.render_portraits --out {folder}.")
+        raise InputError("{} holds no portraits: render them with training.render_portraits --out {}.", folder, folder)
     return Portraits(
         np.load(folder / "pictures.npy", mmap_mode="r"), np.load(folder / "weights.npy").astype(np.float32),
         np.load(folder / "avatars.npy"), np.load(folder / "neutral.npy"), np.load(folder / "regions.npy"),
@@ -70,7 +70,7 @@ class PortraitBatches:
             InputError: a batch holds no avatar.
         """
         if batch % PER_AVATAR:
-            raise InputError(f"a batch of {batch} cannot be shared out: give a multiple of {PER_AVATAR}.")
+            raise InputError("a batch of {} cannot be shared out: give a multiple of {}.", batch, PER_AVATAR)
         self._portraits, self._count, self._seed = portraits, batch // PER_AVATAR, seed
         self._own = {int(a): rows[portraits.avatars[rows] == a] for a in np.unique(portraits.avatars[rows])}
         share = np.array([float(len(own)) ** favoured for own in self._own.values()])

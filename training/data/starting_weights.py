@@ -24,7 +24,7 @@ def load_backbone(backbone: nn.Module, path: Path) -> None:
     """
     file = next((f for f in (path / "weights" / BACKBONE, path / BACKBONE, path) if f.is_file()), None)
     if file is None:
-        raise WeightsError(f"{path} holds no {BACKBONE}: give a run of training.pretrain or a timm checkpoint.")
+        raise WeightsError("{} holds no {}: give a run of training.pretrain or a timm checkpoint.", path, BACKBONE)
     try:
         state: Any = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
         state = _encoder_part(state.get("model", state.get("state_dict", state)))
@@ -32,7 +32,7 @@ def load_backbone(backbone: nn.Module, path: Path) -> None:
     except Exception as error:
         detail = str(error).splitlines()[-1].strip()
         raise WeightsError(
-            f"{file} is of another architecture ({detail}): give weights of the same ViT, or name its --backbone."
+            "{} is of another architecture ({}): give weights of the same ViT, or name its --backbone.", file, detail
         ) from error
 
 
@@ -60,5 +60,5 @@ def load_imagenet(backbone: nn.Module) -> None:
     tensors = list(source.values())[: len(own)]
     for (name, old), new in zip(own.items(), tensors, strict=True):
         if old.shape != new.shape:
-            raise WeightsError(f"{name} has shape {tuple(new.shape)} in the package, expected {tuple(old.shape)}.")
+            raise WeightsError("{} has shape {} in the package, expected {}.", name, tuple(new.shape), tuple(old.shape))
     backbone.load_state_dict(dict(zip(own, tensors, strict=True)))

@@ -90,13 +90,13 @@ def read_triplets(path: str | Path, *, images: str | Path | None = None) -> Trip
     folder = path.parent if images is None else Path(images)
     readers: dict[str, Callable[[Path], Iterator[dict[str, object]]]] = {".jsonl": _json_rows, ".csv": _csv_rows}
     if path.suffix.lower() not in readers:
-        raise InputError(f"{path} is neither .jsonl nor .csv: give a snapshot of triplets or the paper's CSV.")
+        raise InputError("{} is neither .jsonl nor .csv: give a snapshot of triplets or the paper's CSV.", path)
     try:
         rows = list(readers[path.suffix.lower()](path))
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"cannot read {path} ({error}): give a file of triplets.") from error
+        raise InputError("cannot read {} ({}): give a file of triplets.", path, error) from error
     if not rows:
-        raise InputError(f"{path} holds no triplet: expected one a line.")
+        raise InputError("{} holds no triplet: expected one a line.", path)
     named, kinds = zip(*(_parse(row, f"{path}, triplet {k}") for k, row in enumerate(rows, 1)), strict=True)
     found = make_triplets([tuple(os.path.join(folder, name) for name in three) for three in named], kinds)
     check_images(found.images, str(path))
@@ -111,9 +111,13 @@ def _json_rows(path: Path) -> Iterator[dict[str, object]]:
             try:
                 row = json.loads(line)
             except ValueError as error:
-                raise InputError(f"{path}, line {number} is no JSON ({error}): expected an object a line.") from error
+                raise InputError(
+                    "{}, line {} is no JSON ({}): expected an object a line.", path, number, error
+                ) from error
             if not isinstance(row, dict):
-                raise InputError(f"{path}, line {number} is no object: expected one with {', '.join(ROLES)}, type.")
+                raise InputError(
+                    "{}, line {} is no object: expected one with {}, type.", path, number, ", ".join(ROLES)
+                )
             yield row
 
 
@@ -122,20 +126,20 @@ def _csv_rows(path: Path) -> Iterator[dict[str, object]]:
         reader = csv.DictReader(file, skipinitialspace=True)
         header = reader.fieldnames or []
         if header and header[0].startswith("http"):
-            raise InputError(f"{path} has FEC's own layout: cut its faces with training.build_triplets --fec first.")
+            raise InputError("{} has FEC's own layout: cut its faces with training.build_triplets --fec first.", path)
         missing = [name for name in (*ROLES, "type") if name not in header]
         if header and missing:
-            raise InputError(f"{path} lacks {', '.join(missing)}: expected columns {', '.join(ROLES)}, type.")
+            raise InputError("{} lacks {}: expected columns {}, type.", path, ", ".join(missing), ", ".join(ROLES))
         yield from reader
 
 
 def _parse(row: dict[str, object], where: str) -> tuple[tuple[str, str, str], int]:
     missing = [name for name in (*ROLES, "type") if row.get(name) in (None, "")]
     if missing:
-        raise InputError(f"{where} lacks {', '.join(missing)}: expected {', '.join(ROLES)} and type.")
+        raise InputError("{} lacks {}: expected {} and type.", where, ", ".join(missing), ", ".join(ROLES))
     anchor, positive, negative = (str(row[role]) for role in ROLES)
     if len({anchor, positive, negative}) < 3:
-        raise InputError(f"{where} names an image twice: expected three different images.")
+        raise InputError("{} names an image twice: expected three different images.", where)
     return (anchor, positive, negative), parse_kind(row["type"], where)
 
 
@@ -150,7 +154,7 @@ def parse_kind(value: object, where: str) -> int:
         return KINDS[text]
     if text in ("1", "2", "3"):
         return int(text)
-    raise InputError(f"{where} has type {value!r}: expected one of {', '.join(KINDS)} or 1, 2, 3.")
+    raise InputError("{} has type {!r}: expected one of {} or 1, 2, 3.", where, value, ", ".join(KINDS))
 
 
 def check_images(images: Sequence[str], source: str) -> None:
@@ -165,7 +169,9 @@ def check_images(images: Sequence[str], source: str) -> None:
         if path not in containers:
             containers[path] = _is_file(path) if member is None else _members(path)
         if (member or "") not in containers[path]:
-            raise InputError(f"{source} names an unknown image, {image}: put it there, or give the folder of images.")
+            raise InputError(
+                "{} names an unknown image, {}: put it there, or give the folder of images.", source, image
+            )
 
 
 def _is_file(path: Path) -> Collection[str]:
@@ -180,7 +186,7 @@ def _members(container: Path) -> Collection[str]:
         with zipfile.ZipFile(container) as archive:
             return set(archive.namelist())
     except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"cannot read {container} ({error}): expected a zip or .npy of images.") from error
+        raise InputError("cannot read {} ({}): expected a zip or .npy of images.", container, error) from error
 
 
 def write_jsonl(triplets: Triplets, path: str | Path) -> Path:

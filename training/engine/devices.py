@@ -18,7 +18,7 @@ def check_device(device: str, processes: int = 1) -> None:
         InputError: it is not there.
     """
     if processes < 1:
-        raise InputError(f"{processes} processes cannot train: give at least 1.")
+        raise InputError("{} processes cannot train: give at least 1.", processes)
     kind, _, numbers = device.partition(":")
     if kind == "cpu" or (kind == "mps" and torch.backends.mps.is_available()):
         return
@@ -26,7 +26,7 @@ def check_device(device: str, processes: int = 1) -> None:
     asked = [int(number) for number in numbers.split(",") if number.isdecimal()] or [0]
     if kind != "cuda" or max(asked) >= count:
         there = f"GPUs 0 to {count - 1} are" if count else "no GPU is"
-        raise InputError(f"there is no device {device!r}; {there} here: choose another, or the CPU.")
+        raise InputError("there is no device {!r}; {} here: choose another, or the CPU.", device, there)
 
 
 def visible_devices() -> dict[str, str]:

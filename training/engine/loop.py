@@ -113,8 +113,10 @@ class _Run:
         self._world = distributed.get_world_size() if self._joint else 1
         if config.parts % self._world:
             raise InputError(
-                f"a step has {config.parts} parts, which {self._world} processes cannot share evenly: "
-                f"give --parts {self._world}, or a multiple of it."
+                "a step has {} parts, which {} processes cannot share evenly: give --parts {}, or a multiple of it.",
+                config.parts,
+                self._world,
+                self._world,
             )
         self._device = device_of(config)
         images = config.batch * config.parts
@@ -257,8 +259,9 @@ class _Run:
             self._optimizer.load_state_dict(state["optimizer"])
         except (RuntimeError, KeyError, ValueError, EOFError, OSError, UnpicklingError) as error:
             raise InputError(
-                f"{path} is no checkpoint of this architecture ({str(error).splitlines()[-1].strip()}): "
-                "choose another --out, or repeat the run's settings."
+                "{} is no checkpoint of this architecture ({}): choose another --out, or repeat the run's settings.",
+                path,
+                str(error).splitlines()[-1].strip(),
             ) from error
         self._step, self._spent = state["step"], state["spent"]
         self._metrics.restore(state["metrics"], self._step)
@@ -270,7 +273,7 @@ def _keep_settings(out: Path, settings: Any, sources: dict[str, str]) -> None:
     path = out / "config.json"
     text = json.dumps(asdict(settings) | ({"sha256": sources} if sources else {}), default=str, indent=1)
     if path.exists() and path.read_text() != text:
-        raise InputError(f"{out} holds a run with other settings: choose another --out, or repeat its settings.")
+        raise InputError("{} holds a run with other settings: choose another --out, or repeat its settings.", out)
     with replacing(path) as temporary:
         temporary.write_text(text)
 

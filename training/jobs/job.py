@@ -163,7 +163,7 @@ def prepare_run(folder: Path, config: JobConfig) -> Run:
     files = [path for path in (config.train, config.held_out) if path is not None]
     for path in files:
         if not path.is_file():
-            raise InputError(f"there are no labels {path}: export some, or take them in the Train tab.")
+            raise InputError("there are no labels {}: export some, or take them in the Train tab.", path)
     _check_room(folder, base, config.amount)
     hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     paths = {name: path.resolve() for name in _PATHS if (path := getattr(config, name))}
@@ -253,8 +253,11 @@ def _check_room(folder: Path, base: Path, plan: Plan) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise InputError(
-            f"the disk of {folder.parent} has {free / 2**20:.0f} MB free, and this run takes about "
-            f"{needed / 2**20:.0f} MB: make room, or choose another FREEAVATAR_HOME."
+            "the disk of {} has {:.0f} MB free, and this run takes about {:.0f} MB: make room, or choose another "
+            "FREEAVATAR_HOME.",
+            folder.parent,
+            free / 2**20,
+            needed / 2**20,
         )
 
 
@@ -263,7 +266,9 @@ def _refuse_company(folder: Path) -> None:
         if other.is_going and other.config.launcher != "slurm":
             since = time.strftime("%H:%M", time.localtime(other.status.get("began", 0)))
             name = "this run" if other.folder == folder else other.config.title or other.id
-            raise InputError(f"a run is going on already ({name}, since {since}): wait for its end, or stop it first.")
+            raise InputError(
+                "a run is going on already ({}, since {}): wait for its end, or stop it first.", name, since
+            )
 
 
 _children: dict[int, subprocess.Popen] = {}
@@ -305,7 +310,7 @@ def _read_config(folder: Path) -> JobConfig:
         paths = {name: Path(found[name]) for name in _PATHS if found.get(name)}
         return JobConfig(**{**found, **paths, "plan": Plan(**found["plan"]) if found.get("plan") else None})
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{folder} holds no run ({error}): choose one that the Train tab lists.") from error
+        raise InputError("{} holds no run ({}): choose one that the Train tab lists.", folder, error) from error
 
 
 def main(config: JobConfig) -> None:

@@ -59,4 +59,4 @@ def submit(
         executor.submit(submitit.helpers.CommandFunction(command, cwd=ROOT))
     except Exception as error:
         detail = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
-        raise InputError(f"{cluster} did not take the run ({detail}): see its settings, or run it here.") from error
+        raise InputError("{} did not take the run ({}): see its settings, or run it here.", cluster, detail) from error

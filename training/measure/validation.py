@@ -33,7 +33,7 @@ class Validation:
         rows = [row for row in rows if counts[row["emotion"]] > 1]
         if len({row["emotion"] for row in rows}) < 2:
             raise InputError(
-                f"{faces / 'labels.csv'} compares no two emotions in its val split: give --report-every 0."
+                "{} compares no two emotions in its val split: give --report-every 0.", faces / "labels.csv"
             )
         ids = [f"{faces / 'images.zip'}{SEPARATOR}{row['file']}" for row in rows]
         self._pool = open_images(ids, cache=cache, size=crop_size(view))

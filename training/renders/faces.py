@@ -71,7 +71,7 @@ class FaceRenderer:
 
     def __init__(self, avatar: Avatar) -> None:
         if avatar.landmarks is None or not avatar.is_arkit:
-            raise InputError(f"{avatar.path} lacks landmarks or ARKit names: bake it with tools.bake_avatars.")
+            raise InputError("{} lacks landmarks or ARKit names: bake it with tools.bake_avatars.", avatar.path)
         self.avatar = avatar
         self.renderer = Renderer(avatar)
         self._order = [avatar.target_names.index(name) for name in ARKIT]
@@ -185,7 +185,7 @@ def _usable(folder: Path) -> list[Path]:
     paths = sorted(folder.glob("*.glb"))
     found = [path for path in paths if (avatar := read_glb(path)).is_arkit and avatar.landmarks is not None]
     if not found:
-        raise InputError(f"no avatar in {folder} has landmarks and ARKit's names: bake some with tools.bake_avatars.")
+        raise InputError("no avatar in {} has landmarks and ARKit's names: bake some with tools.bake_avatars.", folder)
     if len(found) < len(paths):
         logger.info("left out, for they lack ARKit's names: %s", ", ".join(p.stem for p in paths if p not in found))
     return found

@@ -78,7 +78,9 @@ class HeldOut:
         self._folder, self._seed = folder, seed
         self._avatars = sorted(avatars.glob("*.glb"))[:limit]
         if len(self._avatars) < 2:
-            raise InputError(f"{avatars} holds {len(self._avatars)} .glb files: give a folder of held-out identities.")
+            raise InputError(
+                "{} holds {} .glb files: give a folder of held-out identities.", avatars, len(self._avatars)
+            )
 
     def acted(self, rigs: np.ndarray, rows: np.ndarray) -> RenderedSet:
         """Rigs ``(N, 52)`` of labelled faces ``rows``, each on one avatar."""

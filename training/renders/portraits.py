@@ -73,7 +73,7 @@ def render_portraits(config: PortraitConfig) -> None:
     for index, (source, each) in enumerate(tqdm(avatars, disable=None)):
         view = FaceView(Renderer(load_avatar(source)), PORTRAIT_SIZE)
         if isinstance(source, Path) and not view.avatar.is_arkit:
-            raise InputError(f"{source} lacks ARKit's names: bake identities with tools.bake_avatars.")
+            raise InputError("{} lacks ARKit's names: bake identities with tools.bake_avatars.", source)
         neutral[index] = view.neutral()
         regions[index] = view.region(EYES) | view.region(MOUTH)
         names.append(view.avatar.name)

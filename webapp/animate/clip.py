@@ -16,9 +16,10 @@ from freeavatar.pipeline import Person, find_people, preview
 from freeavatar.pipeline.sources import open_source
 from freeavatar.video import VideoReader
 from webapp.animate.controls import Clip, options_of, settings_of
+from webapp.common.boxes import note, trouble
 from webapp.common.pictures import data_url
 from webapp.common.scripts import script
-from webapp.common.words import language_of, say, word
+from webapp.common.words import language_of, say, translated, word
 
 MAX_SECONDS = 600
 """Longest part of a clip the web app takes; the command line has no limit."""
@@ -109,18 +110,18 @@ def look(request: gr.Request, video: str | None) -> tuple[Any, ...]:
     """Look at a new video: who is in it, and how long it is."""
     if not video:
         return (gr.Gallery(visible=False), gr.skip(), gr.skip(), 0, None, gr.HTML(visible=False), "")
+    language = language_of(request)
     try:
         seconds = VideoReader(video).info.duration  # a browser's recording has none
         found = _people(video, 0.0, None)
     except FreeAvatarError as error:
-        return (
-            gr.Gallery(visible=False), gr.skip(), gr.skip(), 0, None, gr.HTML(visible=False), _trouble(str(error)),
-        )  # fmt: skip
+        said = trouble(translated(error, language))
+        return gr.Gallery(visible=False), gr.skip(), gr.skip(), 0, None, gr.HTML(visible=False), said
     length = round(seconds or MAX_SECONDS, 2)
-    words = say(language_of(request), "clip.looking")
     return (
-        _thumbnails(found, language_of(request)), gr.Slider(maximum=length, value=0),
-        gr.Slider(maximum=length, value=length if seconds else 0), 0, None, gr.HTML(visible=False), _note(words),
+        _thumbnails(found, language), gr.Slider(maximum=length, value=0),
+        gr.Slider(maximum=length, value=length if seconds else 0), 0, None, gr.HTML(visible=False),
+        note(say(language, "clip.looking")),
     )  # fmt: skip
 
 
@@ -156,10 +157,10 @@ def see(
         second = people[min(face, len(people) - 1)].second if people else clip.start
         shown = preview(video, second, avatar, options=options, size=_SIZE)
     except FaceError as error:
-        words = str(error) if clip.face else say(language, "clip.no_face")
-        return _trouble(words), frame_to_draw(video, start)
+        words = translated(error, language) if clip.face else say(language, "clip.no_face")
+        return trouble(words), frame_to_draw(request, video, start)
     except FreeAvatarError as error:
-        return _trouble(str(error)), gr.skip()
+        return trouble(translated(error, language)), gr.skip()
     return _pair(shown.crop, shown.picture, say(language, "clip.reads", second=f"{shown.second:.1f}")), gr.skip()
 
 
@@ -169,14 +170,14 @@ def _with_profile_or_none(settings: dict[str, Any]) -> dict[str, Any]:
     return settings if has_profile else {**settings, "calibration": "none"}
 
 
-def frame_to_draw(video: str | None, start: float) -> Any:
+def frame_to_draw(request: gr.Request, video: str | None, start: float) -> Any:
     """The frame on which a box is drawn by hand."""
     if not video:
         return gr.skip()
     try:
         frame = open_source(Path(video)).frame_at(start).image
     except FreeAvatarError as error:
-        raise gr.Error(str(error)) from error
+        raise gr.Error(translated(error, language_of(request))) from error
     height, width = frame.shape[:2]
     value = {"frame": data_url(frame, height=480), "width": width, "height": height}
     return gr.HTML(value=cast(Any, value), visible=True)
@@ -196,14 +197,6 @@ def _drawn(event: gr.EventData) -> list[float]:
     return [float(number) for number in event.box][:4]
 
 
-def _pair(crop: np.ndarray, posed: np.ndarray, words: str) -> str:
-    pictures = "".join(f'<img src="{data_url(image)}" alt="">' for image in (crop, posed))
+def _pair(crop: np.ndarray, picture: np.ndarray, words: str) -> str:
+    pictures = "".join(f'<img src="{data_url(image)}" alt="">' for image in (crop, picture))
     return f'<div class="fa-preview"><div>{pictures}</div><p>{html.escape(words)}</p></div>'
-
-
-def _note(text: str) -> str:
-    return f'<div class="fa-status" role="status">{html.escape(text)}</div>'
-
-
-def _trouble(text: str) -> str:
-    return f'<div class="fa-status fa-trouble" role="alert">{html.escape(text)}</div>'

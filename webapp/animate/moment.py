@@ -14,7 +14,7 @@ from webapp.animate.controls import DEFAULTS, REGIONS, options_of, settings_of
 from webapp.animate.runs import Run, load_run
 from webapp.common.avatars import label_of
 from webapp.common.pictures import data_url
-from webapp.common.words import language_of, say
+from webapp.common.words import language_of, say, translated
 
 SIZE = 400
 """Height of the pictures."""
@@ -49,14 +49,15 @@ def faces_at(
     """Pictures of a moment: the actor, the pinned look if there is one, and the avatar with these settings."""
     if not id:
         return gr.skip()
+    language = language_of(request)
     try:
-        language, run = language_of(request), load_run(id)
+        run = load_run(id)
         player, video = player_of(run), run.folder / run.files[run.avatars[0]]["video"]
         actor = {"name": say(language, "clip.actor"), "src": _actor(str(video), video.stat().st_mtime_ns, second)}
         now = {"avatar": avatar or run.avatars[0], "settings": settings_of(values)}
         return {"faces": [actor, *(_face(player, look, second, language) for look in (pinned, now) if look)]}
     except FreeAvatarError as error:
-        return {"faces": [], "trouble": str(error)}
+        return {"faces": [], "trouble": translated(error, language)}
 
 
 def _face(player: Player, look: dict[str, Any], second: float, language: str) -> dict[str, str]:
@@ -75,7 +76,7 @@ def _caption(look: dict[str, Any], language: str) -> str:
     return ", ".join([label_of(look["avatar"]), *changed, *neutral])
 
 
-def curves_of(id: str | None, avatar: str, *values: Any) -> Any:
+def curves_of(request: gr.Request | None, id: str | None, avatar: str, *values: Any) -> Any:
     """Curves of the channels that moved most, and the confidence below, as the page's script takes them."""
     if not id:
         return gr.skip()
@@ -84,7 +85,7 @@ def curves_of(id: str | None, avatar: str, *values: Any) -> Any:
         player = player_of(run)
         played = player.perform(avatar or run.avatars[0], options_of(settings_of(values)))
     except FreeAvatarError as error:
-        return {"trouble": str(error)}
+        return {"trouble": translated(error, language_of(request))}
     step = max(1, len(played.times) // _MOST_POINTS)
     names = most_moving(played)
     return {

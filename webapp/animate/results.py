@@ -13,11 +13,12 @@ from freeavatar.explore.export import plotly_script
 from webapp.animate.clip import EXAMPLES
 from webapp.animate.controls import Controls, settings_of, values_of
 from webapp.animate.moment import curves_of, faces_at, player_of
-from webapp.animate.running import note, summary
+from webapp.animate.running import summary
 from webapp.animate.runs import Run, load_run
 from webapp.common.avatars import choices_of, label_of
+from webapp.common.boxes import note
 from webapp.common.scripts import script
-from webapp.common.words import language_of, say, word
+from webapp.common.words import language_of, say, translated, word
 
 _HERE = Path(__file__).parent
 LINK = """id => {
@@ -182,7 +183,7 @@ def settle(
     if not id:
         return gr.skip(), gr.skip(), gr.skip()
     faces = faces_at(request, id, second, avatar, pinned, *values)
-    return faces, curves_of(id, avatar, *values), gr.Button(visible=_is_behind(id, values))
+    return faces, curves_of(request, id, avatar, *values), gr.Button(visible=_is_behind(id, values))
 
 
 def _is_behind(id: str, values: Sequence[Any]) -> bool:
@@ -211,7 +212,7 @@ def restore(request: gr.Request) -> list[Any]:
         cast = gr.CheckboxGroup(choices=choices_of(list(run.avatars)), value=list(run.avatars))
         return [summary(run, language), *show(run), *values_of(run.settings), cast]
     except FreeAvatarError as error:
-        return [note(str(error)), *nothing]
+        return [note(translated(error, language)), *nothing]
 
 
 def _picked(event: gr.EventData) -> float:

@@ -1,6 +1,5 @@
 """The run itself: a place in the line, progress, cancelling, and what is stored of it."""
 
-import html
 import shutil
 import time
 import zipfile
@@ -21,7 +20,8 @@ from webapp.animate import clip as clips
 from webapp.animate.controls import Clip, options_of, settings_of
 from webapp.animate.line import Line, Place
 from webapp.animate.runs import Run, discard, load_run, new_run
-from webapp.common.words import language_of, say
+from webapp.common.boxes import note
+from webapp.common.words import language_of, say, translated
 
 LINE = Line()
 """One animation at a time."""
@@ -32,12 +32,6 @@ PROFILE = "profile.json"
 
 Step = tuple[str, Run | None]
 """What the page shows while it waits, and the result in the end."""
-
-
-def note(text: str, *, is_busy: bool = False) -> str:
-    """A status in words: of a run that waits or works, or of anything else."""
-    kind = f"fa-status {_BUSY}" if is_busy else "fa-status"
-    return f'<div class="{kind}" role="status">{html.escape(text)}</div>'
 
 
 def is_busy(status: str | None) -> bool:
@@ -90,12 +84,13 @@ def write_again(request: gr.Request | None, id: str | None, *values: Any) -> Ite
 def _in_turn(language: str, work: Callable[[], Generator[str, None, Run]]) -> Iterator[Step]:
     with LINE.place() as place:
         for before in place.wait():
-            yield note(say(language, "run.waiting", number=before), is_busy=True), None
+            yield note(say(language, "run.waiting", number=before), kind=_BUSY), None
         try:
             result = yield from _touching(place, work())
         except FreeAvatarError as error:
-            yield note(str(error)), None
-            raise gr.Error(str(error), title=say(language, "run.failed"), duration=None) from error
+            text = translated(error, language)
+            yield note(text), None
+            raise gr.Error(text, title=say(language, "run.failed"), duration=None) from error
     yield summary(result, language), result
 
 
@@ -164,7 +159,7 @@ def _watch(steps: Generator[Progress, None, Report], language: str) -> Generator
 def _check_length(seconds: float) -> None:
     if seconds > clips.MAX_SECONDS + 0.1:
         raise InputError(
-            f"the part is longer than {clips.MAX_SECONDS / 60:g} minutes: choose less of it, or use the command line."
+            "the part is longer than {:g} minutes: choose less of it, or use the command line.", clips.MAX_SECONDS / 60
         )
 
 

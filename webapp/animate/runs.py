@@ -97,7 +97,8 @@ def load_run(id: Any) -> Run:
         return Run(**{**data, "id": folder.name, "avatars": tuple(data["avatars"])})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(
-            f"there is no animation under this link: animations are deleted after {DAYS} days; animate the video again."
+            "there is no animation under this link: animations are deleted after {} days; animate the video again.",
+            DAYS,
         ) from error
 
 
@@ -119,7 +120,7 @@ def new_run(video: Path) -> tuple[Path, Path]:
             shutil.copyfile(video, copy)
     except OSError as error:
         discard(folder)
-        raise InputError(f"the video cannot be kept ({error.strerror}): free some space and try again.") from error
+        raise InputError("the video cannot be kept ({}): free some space and try again.", error.strerror) from error
     return folder, copy
 
 

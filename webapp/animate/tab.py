@@ -21,8 +21,9 @@ from webapp.animate.results import (
     restore,
     show,
 )
-from webapp.animate.running import Step, is_busy, note, run, write_again
+from webapp.animate.running import Step, is_busy, run, write_again
 from webapp.common.avatars import Cast, build_cast
+from webapp.common.boxes import note
 from webapp.common.words import language_of, say, word
 from webapp.live import tab as live
 

@@ -11,11 +11,11 @@ from typing import Any
 import gradio as gr
 
 from freeavatar.avatars import DEFAULT_AVATAR, OWN, Avatar, add_avatar, available_avatars, portrait_of, public_avatars
-from freeavatar.errors import FreeAvatarError
+from freeavatar.errors import FreeAvatarError, Message
 from freeavatar.pipeline.sources import read_image
 from freeavatar.render.preview import write_portrait
 from webapp.common.pictures import data_url
-from webapp.common.words import language_of, say, word
+from webapp.common.words import language_of, say, translated, word
 
 
 def visible_avatars(own: list[str]) -> list[str]:
@@ -30,7 +30,7 @@ def label_of(name: str) -> str:
     return match[1] if match else name
 
 
-def add_own(path: Path) -> tuple[str, tuple[str, ...]]:
+def add_own(path: Path) -> tuple[str, tuple[Message, ...]]:
     """Add a visitor's GLB: its name, and what was found in it.
 
     Raises:
@@ -70,8 +70,8 @@ def choices_of(own: list[str]) -> list[tuple[str, str]]:
     return [(label_of(name), name) for name in visible_avatars(own)]
 
 
-def _report(name: str, findings: tuple[str, ...], language: str) -> str:
-    items = "".join(f"<li>{html.escape(text)}</li>" for text in findings)
+def _report(name: str, findings: tuple[Message, ...], language: str) -> str:
+    items = "".join(f"<li>{html.escape(translated(finding, language))}</li>" for finding in findings)
     head = html.escape(say(language, "avatars.added", name=label_of(name)))
     return f'<div class="fa-status" role="status"><b>{head}</b><ul>{items}</ul></div>'
 
@@ -109,7 +109,7 @@ def _add(path: str, chosen: list[str], own: list[str], request: gr.Request) -> t
     try:
         name, findings = add_own(Path(path))
     except FreeAvatarError as error:
-        raise gr.Error(str(error), title=say(language, "avatars.refused"), duration=None) from error
+        raise gr.Error(translated(error, language), title=say(language, "avatars.refused"), duration=None) from error
     own = [*own, name]
     boxes = gr.CheckboxGroup(choices=choices_of(own), value=[*chosen, name])
     return _report(name, findings, language), boxes, _pictures(own), own, None

@@ -6,6 +6,8 @@ import time
 
 import gradio as gr
 
+from webapp.common.words import say
+
 PASSWORD = "FREEAVATAR_ADMIN_PASSWORD"
 """Environment variable with the password."""
 _WRONG_PAUSE = 1.0
@@ -21,12 +23,29 @@ def password_set() -> bool:
     return bool(os.environ.get(PASSWORD))
 
 
-def check_password(typed: str) -> None:
+def is_password(typed: str, password: str) -> bool:
+    """Whether somebody knows the password; a wrong one costs a pause."""
+    if hmac.compare_digest(typed.encode(), password.encode()):
+        return True
+    time.sleep(_WRONG_PAUSE)
+    return False
+
+
+def check_password(typed: str, language: str) -> None:
     """Let in who knows the password.
 
     Raises:
         gr.Error: this is not it; after a pause.
     """
-    if not hmac.compare_digest(typed.encode(), os.environ.get(PASSWORD, "").encode()):
-        time.sleep(_WRONG_PAUSE)
-        raise gr.Error("This is not the password.", title="Not signed in")
+    if not is_password(typed, os.environ.get(PASSWORD, "")):
+        raise gr.Error(say(language, "door.wrong"), title=say(language, "door.closed"))
+
+
+def check_signed_in(is_in: bool, language: str) -> None:
+    """Refuse who gave no password.
+
+    Raises:
+        gr.Error: nobody signed in.
+    """
+    if not is_in:
+        raise gr.Error(say(language, "door.first"), title=say(language, "door.closed"))

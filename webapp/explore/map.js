@@ -18,7 +18,7 @@ export const textColour = () => getComputedStyle(page.root).color;
 
 export function offerColours() {
   const names = page.sides[0].columns.map((column) => column.name);
-  if (page.sides[1]) names.push("neighbours changed");
+  if (page.sides[1]) names.push("neighbours_changed");
   names.push("time", "confidence");
   page.colour = names.includes(state.colour) ? state.colour : names[0];
   $("[data-colour]").innerHTML = names.map((name) =>
@@ -27,7 +27,7 @@ export function offerColours() {
 
 // Numbers in [0, 1] and the colours they stand for, for every point of a side; a legend.
 function colouring(side) {
-  const column = page.colour === "neighbours changed" && page.change
+  const column = page.colour === "neighbours_changed" && page.change
     ? { kind: "number", values: page.change, name: page.colour }
     : side.columns.find((found) => found.name === page.colour);
   if (!column) return { values: GREY, scale: null, legend: [], column: null };

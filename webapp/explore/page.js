@@ -39,7 +39,7 @@ function layOut() {
         <div class="exp-legend"></div>
         <div class="exp-set" hidden></div>
       </div>
-      <aside class="exp-panel" aria-label="${word("panel")}"></aside>
+      <aside class="exp-panel" aria-label="${word("panel")}" data-hint="${word("hint")}"></aside>
     </div>
     <section class="exp-morph" hidden></section><section class="exp-clips"></section><section class="exp-pair"></section>
     <div class="exp-hover" hidden><div></div><span></span></div>`;

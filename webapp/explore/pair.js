@@ -18,7 +18,7 @@ export async function comparePair() {
     wrong_two: found.wrong[1], both: found.both_wrong }) : word("pair.no_triplets");
   const wrong = (bundle, triplets) => triplets.length ? `<h4>${word("pair.only", { bundle })}</h4>
     <div class="exp-triplets">${triplets.map((faces) => `<div>${faces.map(small).join("")}</div>`).join("")}</div>` : "";
-  const change = { share: (100 * found.mean_change).toFixed(0), column: word("column.neighbours changed") };
+  const change = { share: (100 * found.mean_change).toFixed(0), column: word("column.neighbours_changed") };
   box.innerHTML = `<h3>${word("pair.title", { one, two })}</h3>
     <p>${word("pair.change", change)}</p>
     <div class="exp-lists"></div>
@@ -27,7 +27,7 @@ export async function comparePair() {
   const changed = await call("faces", { refs: found.most_changed });
   box.querySelector(".exp-changed").innerHTML = changed.faces.map(small).join("");
   clickable(box);
-  if (page.colour === "neighbours changed") colour();
+  if (page.colour === "neighbours_changed") colour();
 }
 
 export async function showNeighbours(ref) {

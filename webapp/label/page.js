@@ -1,12 +1,11 @@
 // The Label page: consent -> practice -> questions -> completion code.
 
-import { call as callServer, escape, say as sayOn, wait } from "../common/page.js";
+import { call as callServer, escape, fill, say as sayOn, wait } from "../common/page.js";
 
-export function start({ element, server }) {
+export function start({ element, server, words, language }) {
   const root = element.querySelector(".lab");
   const MEMORY = "freeavatar.label";
-  const CRITERION =
-    "Compare the <b>expressions</b> alone. Who it is, age, skin, light, and where the head points do not matter.";
+  const word = (key, values = {}) => fill(words[key], values);
   const state = { annotator: "", form: "", queue: [], current: null, since: 0, busy: Promise.resolve(), keys: {},
     waiting: new Set(), known: new Set(), unanswered: new Set() };
 
@@ -23,7 +22,7 @@ export function start({ element, server }) {
 
   // Calls the server until it answers; a lost connection costs time, never an answer.
   async function call(name, request) {
-    const message = { annotator: state.annotator, form: state.form, client: navigator.userAgent,
+    const message = { annotator: state.annotator, form: state.form, language, client: navigator.userAgent,
       holding: [...state.unanswered], ...request }; // any other open question of ours is asked again
     for (let pause = 1; ; pause = Math.min(2 * pause, 15)) {
       try {
@@ -38,7 +37,7 @@ export function start({ element, server }) {
         }
       }
       state.waiting.add(message);
-      say("The connection is lost. Your answer is kept here; trying again ...", true);
+      say(words.connection, true);
       await wait(pause);
     }
   }
@@ -106,13 +105,13 @@ export function start({ element, server }) {
 
   async function consent({ consent: paragraphs, consent_id }) {
     show(`<div class="lab-page">
-      <h2>Which expressions look alike?</h2>
-      ${state.isAgain ? '<p class="lab-text"><b>This text has changed: please read it again.</b></p>' : ""}
+      <h2>${words.title}</h2>
+      ${state.isAgain ? `<p class="lab-text"><b>${words.changed}</b></p>` : ""}
       ${paragraphs.map((text) => `<p class="lab-text">${escape(text)}</p>`).join("")}
-      <h3>How to judge</h3>
-      <p class="lab-text">${CRITERION}</p>
+      <h3>${words.judge}</h3>
+      <p class="lab-text">${words.criterion}</p>
       <div class="lab-example"></div>
-      <div class="lab-row"><button class="lab-main" data-go>I agree, start</button></div></div>`);
+      <div class="lab-row"><button class="lab-main" data-go>${words.agree}</button></div></div>`);
     on("[data-go]", async (_, button) => {
       button.disabled = true;
       const reply = await call("agree", { consent_id });
@@ -129,8 +128,8 @@ export function start({ element, server }) {
     if (!place || !items.length) return;
     const { images, odd, note } = items[0];
     const pictures = images.map(
-      (source, k) => `<div class="lab-face ${k === odd ? "lab-right" : ""}">${media(source, `Example face ${k + 1}`)}
-        <span class="lab-tag">${k === odd ? "odd one out" : "alike"}</span></div>`);
+      (source, k) => `<div class="lab-face ${k === odd ? "lab-right" : ""}">${media(source, word("example", { number: k + 1 }))}
+        <span class="lab-tag">${k === odd ? words.odd : words.alike}</span></div>`);
     place.innerHTML = `<div class="lab-three">${pictures.join("")}</div><p class="lab-text">${escape(note)}</p>`;
   }
 
@@ -145,7 +144,7 @@ export function start({ element, server }) {
   // ---- practice
 
   async function practice() {
-    show('<h2>Practice</h2><p class="lab-lead">The pictures are being made; this takes some seconds, once.</p>');
+    show(`<h2>${words.practice}</h2><p class="lab-lead">${words["practice.making"]}</p>`);
     drill(await practiceItems(), 0);
   }
 
@@ -170,20 +169,20 @@ export function start({ element, server }) {
       faces()[k].classList.add(k === odd ? "lab-right" : "lab-wrong");
       faces()[k].setAttribute("aria-pressed", "true");
       if (k !== odd) {
-        say("Look again: one expression differs from the other two.", true);
+        say(words["practice.wrong"], true);
         return;
       }
-      say(`Right. ${note}`);
+      say(word("practice.right", { note }));
       const next = root.querySelector("[data-next]");
       next.hidden = false;
       next.focus();
       state.keys = { Enter: () => drill(items, number + 1) };
     };
     show(`
-      <h2>Practice ${number + 1} of ${items.length}: which expression is the odd one out?</h2>
-      <p class="lab-lead">${CRITERION}</p>
+      <h2>${word("practice.title", { number: number + 1, count: items.length })}</h2>
+      <p class="lab-lead">${words.criterion}</p>
       ${three(images)}
-      <div class="lab-row"><button class="lab-main" data-next hidden>Next <kbd>Enter</kbd></button></div>`,
+      <div class="lab-row"><button class="lab-main" data-next hidden>${words.next} <kbd>${words.enter}</kbd></button></div>`,
       { 1: () => pick(0), 2: () => pick(1), 3: () => pick(2) });
     on("[data-face]", pick);
     on("[data-next]", () => drill(items, number + 1));
@@ -191,14 +190,14 @@ export function start({ element, server }) {
 
   const faces = () => root.querySelectorAll("[data-face]");
   const three = (images) => `<div class="lab-three">${images
-    .map((source, k) => `<button class="lab-face" data-face aria-pressed="false">${media(source, `Face ${k + 1}`)}
+    .map((source, k) => `<button class="lab-face" data-face aria-pressed="false">${media(source, word("face", { number: k + 1 }))}
       <span class="lab-tag"><kbd>${k + 1}</kbd></span></button>`)
     .join("")}</div>`;
 
   // ---- questions
 
   async function questions() {
-    show('<p class="lab-lead">Loading ...</p>');
+    show(`<p class="lab-lead">${words.loading}</p>`);
     if (state.progress.code) {
       finished();
       return;
@@ -242,7 +241,7 @@ export function start({ element, server }) {
         return;
       }
       if (!reply.question) {
-        show(`<h2>One moment</h2><p class="lab-lead">${escape(reply.wait)}</p>`, { u: undo });
+        show(`<h2>${words.wait}</h2><p class="lab-lead">${escape(reply.wait)}</p>`, { u: undo });
         await wait(3);
         if (state.current || state.isAgain) return;
       }
@@ -261,17 +260,17 @@ export function start({ element, server }) {
 
   const bar = () => {
     const { done, quota } = state.progress;
-    return `<div class="lab-progress"><div class="lab-track" role="progressbar" aria-label="Progress" aria-valuemin="0"
+    return `<div class="lab-progress"><div class="lab-track" role="progressbar" aria-label="${words.progress}" aria-valuemin="0"
         aria-valuemax="${quota}" aria-valuenow="${Math.min(done, quota)}"><div style="width:${Math.min(100, 100 * done / quota)}%"></div>
-      </div><span>${done} of ${quota}</span></div>`;
+      </div><span>${word("count", { done, quota })}</span></div>`;
   };
   const buttons = (first) => `<div class="lab-row">${first || ""}
-    <button class="lab-side" data-skip>Can't tell <kbd>0</kbd></button>
-    <button class="lab-side" data-undo ${state.progress.done ? "" : "disabled"}>Undo <kbd>U</kbd></button></div>`;
+    <button class="lab-side" data-skip>${words.cant_tell} <kbd>0</kbd></button>
+    <button class="lab-side" data-undo ${state.progress.done ? "" : "disabled"}>${words.undo} <kbd>U</kbd></button></div>`;
 
   function askOdd({ images }) {
     const pick = (k) => answer("choice", [k], k);
-    show(`${bar()}<h2>Which expression is the odd one out?</h2><p class="lab-lead">${CRITERION}</p>
+    show(`${bar()}<h2>${words["ask.odd"]}</h2><p class="lab-lead">${words.criterion}</p>
       ${three(images)}${buttons()}`,
       { 1: () => pick(0), 2: () => pick(1), 3: () => pick(2), 0: () => answer("cant_tell", []), u: undo });
     on("[data-face]", pick);
@@ -279,9 +278,9 @@ export function start({ element, server }) {
 
   function askPair({ target, images }) {
     const pick = (k) => answer("choice", [k], k);
-    show(`${bar()}<h2>Which one matches the actor's expression better?</h2><p class="lab-lead">${CRITERION}</p>
-      <div class="lab-pair"><div class="lab-face lab-target">${media(target, "Actor")}<span class="lab-tag">Actor</span></div>
-      ${images.map((source, k) => `<button class="lab-face" data-face aria-pressed="false">${media(source, `Choice ${k + 1}`)}
+    show(`${bar()}<h2>${words["ask.ab"]}</h2><p class="lab-lead">${words.criterion}</p>
+      <div class="lab-pair"><div class="lab-face lab-target">${media(target, words.actor)}<span class="lab-tag">${words.actor}</span></div>
+      ${images.map((source, k) => `<button class="lab-face" data-face aria-pressed="false">${media(source, word("choice", { number: k + 1 }))}
         <span class="lab-tag"><kbd>${k + 1}</kbd></span></button>`).join("")}</div>${buttons()}`,
       { 1: () => pick(0), 2: () => pick(1), 0: () => answer("cant_tell", []), u: undo });
     on("[data-face]", pick);
@@ -304,11 +303,11 @@ export function start({ element, server }) {
       all[at < 0 ? 0 : Math.max(0, Math.min(all.length - 1, at + by))].focus();
     };
     const columns = () => getComputedStyle(root.querySelector(".lab-twelve")).gridTemplateColumns.split(" ").length;
-    show(`${bar()}<h2>Pick the expressions most like this one, about half</h2><p class="lab-lead">${CRITERION}</p>
-      <div class="lab-grid"><div class="lab-face lab-target">${media(target, "Target face")}<span class="lab-tag">Target</span></div>
+    show(`${bar()}<h2>${words["ask.grid"]}</h2><p class="lab-lead">${words.criterion}</p>
+      <div class="lab-grid"><div class="lab-face lab-target">${media(target, words["target.alt"])}<span class="lab-tag">${words.target}</span></div>
       <div class="lab-twelve">${images.map((source, k) => `<button class="lab-face" data-face aria-pressed="false">
-        ${media(source, `Face ${k + 1}`)}</button>`).join("")}</div></div>
-      ${buttons('<button class="lab-main" data-send disabled>Send <kbd>Enter</kbd></button>')}`,
+        ${media(source, word("face", { number: k + 1 }))}</button>`).join("")}</div></div>
+      ${buttons(`<button class="lab-main" data-send disabled>${words.send} <kbd>${words.enter}</kbd></button>`)}`,
       { Enter: send, 0: () => answer("cant_tell", []), u: undo, ArrowRight: step(1), ArrowLeft: step(-1),
         ArrowDown: () => step(columns())(), ArrowUp: () => step(-columns())() });
     on("[data-face]", toggle);
@@ -352,18 +351,17 @@ export function start({ element, server }) {
     keep(reply.question);
     state.current = reply.question;
     ask(state.current);
-    say("Your last answer was taken back: answer again.");
+    say(words.taken_back);
   }
 
   function finished(isOver) {
     const { code, done } = state.progress;
-    const thanks = code ? `<p class="lab-lead">You gave ${done} answers${isOver ? ", all there are to give" : ""}. Your
-      completion code:</p><p class="lab-code">${escape(code)}</p>
-      <p class="lab-text">Copy it to where you found the link. You may close the page.</p>` :
-      '<p class="lab-lead">Every question has its answers by now. You may close the page.</p>';
-    const more = isOver ? "" : '<button class="lab-side" data-more>Answer more</button>';
-    const back = '<button class="lab-side" data-undo>Undo the last answer <kbd>U</kbd></button>';
-    show(`<h2>${isOver ? "All done, thank you" : "Thank you"}</h2>${thanks}
+    const thanks = code ? `<p class="lab-lead">${word(isOver ? "code.over" : "code", { done })}</p>
+      <p class="lab-code">${escape(code)}</p><p class="lab-text">${words["code.copy"]}</p>`
+      : `<p class="lab-lead">${words.no_code}</p>`;
+    const more = isOver ? "" : `<button class="lab-side" data-more>${words.more}</button>`;
+    const back = `<button class="lab-side" data-undo>${words.undo_last} <kbd>U</kbd></button>`;
+    show(`<h2>${isOver ? words["thanks.over"] : words.thanks}</h2>${thanks}
       <div class="lab-row">${more}${done ? back : ""}</div>`, { u: undo });
     on("[data-more]", () => {
       state.current = null;
@@ -374,6 +372,6 @@ export function start({ element, server }) {
 
   begin().catch((error) => {
     if (!error.isReply) throw error;
-    show(`<h2>This did not work</h2><p class="lab-lead">${escape(error.message)}</p>`);
+    show(`<h2>${words.failed}</h2><p class="lab-lead">${escape(error.message)}</p>`);
   });
 }

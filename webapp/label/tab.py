@@ -44,8 +44,8 @@ def build(path: Path | None = None) -> None:
     sessions = open_sessions(path)
     acts = (sessions.hello, sessions.agree, sessions.practice, sessions.ask, sessions.answer, sessions.undo)
     gr.HTML(
-        html_template='<div class="lab"><p class="lab-lead">Loading ...</p></div>',
-        js_on_load=script(_HERE / "page.js"),
+        html_template='<div class="lab"></div>',
+        js_on_load=script(_HERE / "page.js", words="label."),
         server_functions=[explained(act) for act in acts],
         apply_default_css=False,
         elem_id="label",

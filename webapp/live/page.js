@@ -37,7 +37,7 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
   const [rate, line] = [root.querySelector(".fa-live-rate"), root.querySelector(".fa-live-say")];
 
   const say = (text, isTrouble) => sayOn(line, text, isTrouble);
-  const call = (name, request) => callServer(server, name, { key: state.key, ...request });
+  const call = (name, request) => callServer(server, name, { key: state.key, language, ...request });
 
   // ---- the cast
 

@@ -54,7 +54,7 @@ class LiveDesk:
             now = time.monotonic()
             self._sessions = {k: s for k, s in self._sessions.items() if now - s.used < IDLE}
             if len(self._sessions) >= MOST_SESSIONS:
-                raise InputError(f"{MOST_SESSIONS} visitors are live already: try again in a minute.")
+                raise InputError("{} visitors are live already: try again in a minute.", MOST_SESSIONS)
             key = secrets.token_urlsafe(16)
             self._sessions[key] = _Session(live)
         return {"key": key}
@@ -88,7 +88,7 @@ class LiveDesk:
         image = image_of(request.get("jpeg"), largest=_LARGEST_FRAME)
         regions = {str(name): float(scale) for name, scale in (request.get("regions") or {}).items()}
         if strange := sorted(set(regions) - set(REGIONS)):
-            raise InputError(f"there is no region {strange[0]!r}: use {', '.join(REGIONS)}.")
+            raise InputError("there is no region {!r}: use {}.", strange[0], ", ".join(REGIONS))
         settings = LiveSettings(
             smoothing=float(request.get("smoothing", LiveSettings.smoothing)), gain=float(request.get("gain", 1.0)),
             regions=Regions(**regions), has_head_pose=bool(request.get("head", True)),

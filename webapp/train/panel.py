@@ -16,30 +16,22 @@ from annotation.store.store import Store
 from freeavatar.errors import FreeAvatarError, InputError
 from freeavatar.models.library import adopt_bundle, list_bundles, previous_bundle, roll_back
 from training.jobs.job import Run, list_runs, start_run, stop_run
-from webapp.train.view import bundles_page, note, report_page, run_name, run_page
+from webapp.common.boxes import note
+from webapp.common.doors import check_signed_in
+from webapp.common.words import language_of, say, translated, word
+from webapp.train.view import bundles_page, report_page, run_name, run_page, title_of
 
-_TO_LABEL = """() => [...document.querySelectorAll("button[role=tab]")]
-    .find(tab => tab.textContent.trim() == "Label")?.click()"""
+_TO_LABEL = "() => document.getElementById('tab-label-button')?.click()"
 _EVERY = 2.0
 """Seconds between two looks at the run."""
 
 
-def guard(allowed: bool) -> None:
-    """Refuse who gave no password.
-
-    Raises:
-        gr.Error: nobody signed in.
-    """
-    if not allowed:
-        raise gr.Error("Give the password first.", title="Not signed in")
-
-
-def explained(act: Callable[[], Any]) -> Any:
+def explained(act: Callable[[], Any], language: str) -> Any:
     """What ``act`` returns; an error a user can act on becomes the page's."""
     try:
         return act()
     except FreeAvatarError as error:
-        raise gr.Error(str(error), title="This did not work", duration=None) from error
+        raise gr.Error(translated(error, language), title=say(language, "train.failed"), duration=None) from error
 
 
 def report_of(run: Run | None) -> dict[str, Any]:
@@ -49,14 +41,14 @@ def report_of(run: Run | None) -> dict[str, Any]:
     return json.loads((run.folder / "report.json").read_text())
 
 
-def add_study(store: Store, run: Run) -> str:
-    """Put the question which of the two bundles follows the actor better to annotators, once; what was done."""
+def add_study(store: Store, run: Run) -> bool:
+    """Put the question which of the two bundles follows the actor better to annotators; whether it is a new one."""
     folder, report = run.folder / "compare", report_of(run)
     if not report.get("clip"):
         raise InputError("this run animated no clip, so there is nothing to compare by eye.")
     mark = folder / "study.csv"
     if mark.exists():
-        return "The question is in the Label tab already."
+        return False
     clips = report["clip"]
     row = (clips["actor"], f"bundle {report['before']}", clips["before"], f"bundle {report['after']}", clips["after"])
     with mark.open("w", newline="", encoding="utf-8") as file:
@@ -66,7 +58,7 @@ def add_study(store: Store, run: Run) -> str:
     except FreeAvatarError:
         mark.unlink()
         raise
-    return "Annotators are asked now which of the two follows the actor better."
+    return True
 
 
 class Panel:
@@ -75,111 +67,122 @@ class Panel:
     def __init__(self, store: Store, is_in: gr.State) -> None:
         self._store, self._is_in = store, is_in
         self.asked, self._shown = gr.State(""), gr.State([])
-        self._which = gr.Dropdown([], label="Run", elem_id="train-run", interactive=True)
-        self._page = gr.HTML(run_page(None), elem_id="train-view")
+        self._which = gr.Dropdown([], label=word("train.run"), elem_id="train-run", interactive=True)
+        self._page = gr.HTML("", elem_id="train-view")
         with gr.Row():
-            self._stop = gr.Button("Stop and save", visible=False, variant="stop", elem_id="train-stop")
-            self._resume = gr.Button("Resume", visible=False, elem_id="train-resume")
+            self._stop = gr.Button(word("train.stop"), visible=False, variant="stop", elem_id="train-stop")
+            self._resume = gr.Button(word("train.resume"), visible=False, elem_id="train-resume")
         self._report = gr.HTML("", elem_id="train-report")
         self._film = gr.Video(
-            visible=False, label="Actor, before, after", loop=True, interactive=False, elem_id="train-film"
+            visible=False, label=word("train.film"), loop=True, interactive=False, elem_id="train-film"
         )
         with gr.Row():
-            self._adopt = gr.Button("Adopt", variant="primary", visible=False, elem_id="train-adopt")
-            self._study = gr.Button("Ask people which is better", visible=False, elem_id="train-study")
-            self._back = gr.Button("Roll back", visible=False, elem_id="train-back")
+            self._adopt = gr.Button(word("train.adopt"), variant="primary", visible=False, elem_id="train-adopt")
+            self._study = gr.Button(word("train.study"), visible=False, elem_id="train-study")
+            self._back = gr.Button(word("train.back"), visible=False, elem_id="train-back")
         self._bundles = gr.HTML("", elem_id="train-bundles")
-
-    @property
-    def _outputs(self) -> list[Any]:
-        return [
-            self._shown, self._which, self._page, self._stop, self._resume, self._report, self._film,
-            self._adopt, self._study, self._back, self._bundles,
-        ]  # fmt: skip
 
     def watch(self, started: Any) -> None:
         """Follow the run that is chosen, or the newest."""
         hidden: Any = {"api_visibility": "private", "show_progress": "hidden"}
         inputs = [self._is_in, self._which, self._shown]
-        timer = gr.Timer(_EVERY)
-        timer.tick(self._refresh, inputs, self._outputs, queue=False, **hidden)
-        self._which.input(self._refresh, inputs, self._outputs, **hidden)
-        started.success(
-            lambda name: (gr.Dropdown(_listed(list_runs()), value=name), []),
-            self.asked,
-            [self._which, self._shown],
-            **hidden,
-        )
+        outputs = [
+            self._shown, self._which, self._page, self._stop, self._resume, self._report, self._film,
+            self._adopt, self._study, self._back, self._bundles,
+        ]  # fmt: skip
+        gr.Timer(_EVERY).tick(self._refresh, inputs, outputs, queue=False, **hidden)
+        self._which.input(self._refresh, inputs, outputs, **hidden)
+        started.success(self._show, self.asked, [self._which, self._shown], **hidden)
         for button, act in ((self._stop, self._halt), (self._resume, self._go_on), (self._adopt, self._use)):
             button.click(act, [self._is_in, self._which], None, **hidden)
         self._back.click(self._undo, self._is_in, None, **hidden)
         asked = self._study.click(self._ask_people, [self._is_in, self._which], None, **hidden)
         asked.success(None, None, None, js=_TO_LABEL)
 
-    def _refresh(self, allowed: bool, name: str | None, shown: Sequence[Any]) -> tuple[Any, ...]:
+    def _refresh(self, request: gr.Request, is_in: bool, name: str | None, shown: Sequence[Any]) -> dict[Any, Any]:
         """Everything that changed; what did not is left alone, or a film would start anew every two seconds."""
-        if not allowed:
-            return tuple(gr.skip() for _ in self._outputs)
+        if not is_in:
+            return {self._shown: gr.skip()}
+        language = language_of(request)
         try:
             runs, library = list_runs(), [[entry.name, entry.is_adopted] for entry in list_bundles()]
             run = _chosen(runs, name)
-            page = run_page(run)
-            key = [_listed(runs), [run.id, run.state] if run else [], library]
+            page = run_page(run, language)
+            key = [_listed(runs, language), [run.id, run.state] if run else [], library]
             digest = hashlib.sha256(page.encode()).hexdigest()
             before = list(shown) or [None, None]
-            view = gr.skip() if digest == before[1] else page
-            if json.dumps(key) == json.dumps(before[0]):
-                return ([key, digest], gr.skip(), view, *(gr.skip() for _ in self._outputs[3:]))
-            which = gr.Dropdown(_listed(runs), value=run.id if run else None)
-            return ([key, digest], which, view, *self._news(run))
+            news: dict[Any, Any] = {self._shown: [key, digest]}
+            if digest != before[1]:
+                news[self._page] = page
+            if json.dumps(key) != json.dumps(before[0]):
+                news |= self._news(runs, run, language)
+            return news
         except FreeAvatarError as error:
-            return (gr.skip(), gr.skip(), note(str(error)), *(gr.skip() for _ in self._outputs[3:]))
+            return {self._page: note(translated(error, language))}
 
-    def _news(self, run: Run | None) -> tuple[Any, ...]:
-        """Buttons, figures, film and library."""
+    def _news(self, runs: list[Run], run: Run | None, language: str) -> dict[Any, Any]:
+        """The list, buttons, figures, film and library."""
         report = report_of(run)
         state, bundle = (run.state, run.status.get("bundle")) if run else ("", None)
         film = _film_of(run, report)
-        return (
-            gr.Button(visible=bool(run and run.is_going)), gr.Button(visible=state in ("stopped", "failed")),
-            report_page(report), gr.Video(film, visible=film is not None),
-            gr.Button(visible=bundle is not None and bundle != _adopted()), gr.Button(visible=film is not None),
-            gr.Button(_back_words(), visible=previous_bundle() is not None), bundles_page(),
-        )  # fmt: skip
+        return {
+            self._which: gr.Dropdown(_listed(runs, language), value=run.id if run else None),
+            self._stop: gr.Button(visible=bool(run and run.is_going)),
+            self._resume: gr.Button(visible=state in ("stopped", "failed")),
+            self._report: report_page(report, language),
+            self._film: gr.Video(film, visible=film is not None),
+            self._adopt: gr.Button(visible=bundle is not None and bundle != _adopted()),
+            self._study: gr.Button(visible=film is not None),
+            self._back: gr.Button(_back_words(language), visible=previous_bundle() is not None),
+            self._bundles: bundles_page(language),
+        }
 
-    def _halt(self, allowed: bool, name: str | None) -> None:
-        run = self._of(allowed, name)
-        stop_run(run.folder)
-        gr.Info("The run saves and ends in a few seconds.")
+    def _show(self, request: gr.Request, name: str) -> tuple[Any, list[Any]]:
+        return gr.Dropdown(_listed(list_runs(), language_of(request)), value=name), []
 
-    def _go_on(self, allowed: bool, name: str | None) -> None:
-        run = self._of(allowed, name)
-        explained(lambda: start_run(run.folder))
+    def _halt(self, request: gr.Request, is_in: bool, name: str | None) -> None:
+        language = language_of(request)
+        stop_run(_find(is_in, name, language).folder)
+        gr.Info(say(language, "train.stopping"))
 
-    def _use(self, allowed: bool, name: str | None) -> None:
-        run = self._of(allowed, name)
-        entry = explained(lambda: adopt_bundle(run.status.get("bundle", "")))
-        gr.Info(f"{entry.title} is in use.")
+    def _go_on(self, request: gr.Request, is_in: bool, name: str | None) -> None:
+        language = language_of(request)
+        run = _find(is_in, name, language)
+        explained(lambda: start_run(run.folder), language)
 
-    def _undo(self, allowed: bool) -> None:
-        guard(allowed)
-        entry = explained(roll_back)
-        gr.Info(f"{entry.title} is in use again.")
+    def _use(self, request: gr.Request, is_in: bool, name: str | None) -> None:
+        language = language_of(request)
+        run = _find(is_in, name, language)
+        entry = explained(lambda: adopt_bundle(run.status.get("bundle", "")), language)
+        gr.Info(say(language, "train.adopted", title=title_of(entry, language)))
 
-    def _ask_people(self, allowed: bool, name: str | None) -> None:
-        run = self._of(allowed, name)
-        gr.Info(explained(lambda: add_study(self._store, run)))
+    def _undo(self, request: gr.Request, is_in: bool) -> None:
+        language = language_of(request)
+        check_signed_in(is_in, language)
+        gr.Info(say(language, "train.adopted.again", title=title_of(explained(roll_back, language), language)))
 
-    def _of(self, allowed: bool, name: str | None) -> Run:
-        guard(allowed)
-        run = _chosen(list_runs(), name)
-        if run is None:
-            raise gr.Error("There is no run yet: start one first.")
-        return run
+    def _ask_people(self, request: gr.Request, is_in: bool, name: str | None) -> None:
+        language = language_of(request)
+        run = _find(is_in, name, language)
+        is_new = explained(lambda: add_study(self._store, run), language)
+        gr.Info(say(language, "train.study.asked") if is_new else say(language, "train.study.known"))
 
 
-def _listed(runs: list[Run]) -> list[tuple[str, str]]:
-    return [(run_name(run), run.id) for run in runs]
+def _find(is_in: bool, name: str | None, language: str) -> Run:
+    """The run that is chosen, or the newest.
+
+    Raises:
+        gr.Error: nobody signed in, or there is no run.
+    """
+    check_signed_in(is_in, language)
+    run = _chosen(list_runs(), name)
+    if run is None:
+        raise gr.Error(say(language, "train.no_run"))
+    return run
+
+
+def _listed(runs: list[Run], language: str) -> list[tuple[str, str]]:
+    return [(run_name(run, language), run.id) for run in runs]
 
 
 def _chosen(runs: list[Run], name: str | None) -> Run | None:
@@ -190,10 +193,10 @@ def _adopted() -> str:
     return next((entry.name for entry in list_bundles() if entry.is_adopted), "")
 
 
-def _back_words() -> str:
+def _back_words(language: str) -> str:
     name = previous_bundle()
-    title = next((entry.title for entry in list_bundles() if entry.name == name), name)
-    return f"Roll back to {title}"
+    title = next((title_of(entry, language) for entry in list_bundles() if entry.name == name), name)
+    return say(language, "train.back.to", title=title)
 
 
 def _film_of(run: Run | None, report: dict[str, Any]) -> str | None:
