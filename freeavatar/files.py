@@ -1,5 +1,6 @@
 """Output files: written beside their place under a temporary name, then moved into it."""
 
+import base64
 import hashlib
 import os
 import shutil
@@ -86,3 +87,8 @@ def content_id(path: Path) -> str:
 def _content_id(path: Path, _size: int, _modified: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def data_url(mime: str, data: bytes) -> str:
+    """A file as a ``data:`` URL, for pages."""
+    return f"data:{mime};base64,{base64.b64encode(data).decode()}"

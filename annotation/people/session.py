@@ -1,6 +1,5 @@
 """What the page asks of the server, as plain dictionaries; sentences in them are messages."""
 
-import base64
 import sqlite3
 from typing import Any
 
@@ -12,6 +11,7 @@ from annotation.store.ids import new_id
 from annotation.store.settings import read_settings
 from annotation.store.store import Store
 from freeavatar.errors import FreeAvatarError, InputError, Message
+from freeavatar.files import data_url
 
 SOURCES = ("link", "prolific", "anonymous")
 """Where the id of an annotator comes from."""
@@ -155,11 +155,6 @@ class Sessions:
     def _clip(self, clip: str) -> str:
         row = self._store.rows("select mime, data from clips where id = ?", (clip,))[0]
         return data_url(row["mime"], row["data"])
-
-
-def data_url(mime: str, data: bytes) -> str:
-    """A file as a ``data:`` URL."""
-    return f"data:{mime};base64,{base64.b64encode(data).decode()}"
 
 
 def _leases(request: Reply) -> list[str] | None:

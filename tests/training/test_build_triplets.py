@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import training.build_triplets as build_script
-from freeavatar.avatars import load_avatar
 from freeavatar.errors import InputError
 from freeavatar.rig import ARKIT, mirrored
 from training.build_triplets import BuildConfig, build_triplets, kinds_of
@@ -42,15 +41,6 @@ def faces(tmp_path_factory) -> Path:
             known = [f"{k}.jpg", "val" if k >= 60 else "train", f"person{k // 3}", CLASSES[k % 3] if k % 7 else ""]
             lines.append(",".join([*known, *(f"{v:.3f}" for v in typical[k % 3] * rng.uniform(0.8, 1, 51))]))
     (folder / "labels.csv").write_text("\n".join(lines))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def identities(tmp_path_factory) -> Path:
-    """Three of the default avatar, under names of their own."""
-    folder = tmp_path_factory.mktemp("avatars")
-    for name in "abc":
-        (folder / f"{name}.glb").write_bytes(load_avatar("ines").path.read_bytes())
     return folder
 
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 import training.evaluate as evaluate_script
-from freeavatar.avatars import load_avatar
 from freeavatar.errors import InputError
 from freeavatar.models import Bundle, DecoderConfig, Encoder, EncoderConfig, RigDecoder, save_bundle
 from freeavatar.rig import ARKIT, mirrored
@@ -38,15 +37,6 @@ def faces(tmp_path_factory) -> Path:
             known = [f"{k}.jpg", "fer2013", "val" if k % 2 else "train", f"p{k // 8}", ("joy", "fear", "")[k % 3]]
             lines.append(",".join([*known, *(f"{v:.3f}" for v in rng.random(51) ** 3)]))
     (folder / "labels.csv").write_text("\n".join(lines))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def identities(tmp_path_factory) -> Path:
-    """Three of the default avatar, under names of their own."""
-    folder = tmp_path_factory.mktemp("avatars")
-    for name in "abc":
-        (folder / f"{name}.glb").write_bytes(load_avatar("ines").path.read_bytes())
     return folder
 
 

@@ -18,7 +18,7 @@ from webapp.animate.controls import DEFAULTS, NAMES, REGIONS, options_of, settin
 from webapp.animate.line import Line
 from webapp.animate.runs import load_run
 from webapp.common import avatars
-from webapp.common.pictures import data_url, image_of
+from webapp.common.pictures import image_of, picture_url
 from webapp.explore import shelf as explore_shelf
 from webapp.live import tab as live
 
@@ -252,7 +252,7 @@ def test_live_sessions_are_kept_apart_and_counted(actor_frames, monkeypatch):
     one, two = desk.start({"avatar": "ines"})["key"], desk.start({"avatar": "pip"})["key"]
     with pytest.raises(InputError, match="2 visitors are live"):
         desk.start({})
-    frame = {"jpeg": data_url(actor_frames[9]), "time": 1.0}
+    frame = {"jpeg": picture_url(actor_frames[9]), "time": 1.0}
     answers = [desk.step({**frame, "key": key, "avatar": avatar}) for key, avatar in ((one, "ines"), (two, "pip"))]
     assert all(answer["found"] for answer in answers) and answers[0]["picture"] != answers[1]["picture"]
     desk.stop({"key": one})

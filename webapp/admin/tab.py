@@ -9,13 +9,13 @@ from typing import Any
 import gradio as gr
 
 from annotation.people.completions import read_completions
-from annotation.people.session import data_url
 from annotation.pool.builtin import builtin_failure
 from annotation.results.disputes import Dispute, disputed
 from annotation.results.quality import QualityReport, compare_methods, measure_quality
 from annotation.store.maintenance import exclude_annotator
 from annotation.store.store import Store, default_path
 from freeavatar.errors import FreeAvatarError
+from freeavatar.files import data_url
 from webapp.common.doors import check_password, check_signed_in, password_set
 from webapp.common.words import language_of, say, translated, word
 

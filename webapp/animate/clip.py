@@ -17,7 +17,7 @@ from freeavatar.pipeline.sources import open_source
 from freeavatar.video import VideoReader
 from webapp.animate.controls import Clip, options_of, settings_of
 from webapp.common.boxes import note, trouble
-from webapp.common.pictures import data_url
+from webapp.common.pictures import picture_url
 from webapp.common.scripts import script
 from webapp.common.words import language_of, say, translated, word
 
@@ -179,7 +179,7 @@ def frame_to_draw(request: gr.Request, video: str | None, start: float) -> Any:
     except FreeAvatarError as error:
         raise gr.Error(translated(error, language_of(request))) from error
     height, width = frame.shape[:2]
-    value = {"frame": data_url(frame, height=480), "width": width, "height": height}
+    value = {"frame": picture_url(frame, height=480), "width": width, "height": height}
     return gr.HTML(value=cast(Any, value), visible=True)
 
 
@@ -198,5 +198,5 @@ def _drawn(event: gr.EventData) -> list[float]:
 
 
 def _pair(crop: np.ndarray, picture: np.ndarray, words: str) -> str:
-    pictures = "".join(f'<img src="{data_url(image)}" alt="">' for image in (crop, picture))
+    pictures = "".join(f'<img src="{picture_url(image)}" alt="">' for image in (crop, picture))
     return f'<div class="fa-preview"><div>{pictures}</div><p>{html.escape(words)}</p></div>'

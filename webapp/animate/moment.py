@@ -13,7 +13,7 @@ from freeavatar.video import VideoReader
 from webapp.animate.controls import DEFAULTS, REGIONS, options_of, settings_of
 from webapp.animate.runs import Run, load_run
 from webapp.common.avatars import label_of
-from webapp.common.pictures import data_url
+from webapp.common.pictures import picture_url
 from webapp.common.words import language_of, say, translated
 
 SIZE = 400
@@ -40,7 +40,7 @@ def player_of(run: Run) -> Player:
 def _actor(video: str, _modified: int, second: float) -> str:
     """The actor's panel of a side-by-side video, whose avatar's panel is square: closer keyframes than the input's."""
     image = VideoReader(video).frame_at(second).image
-    return data_url(image[:, : image.shape[1] - image.shape[0]], height=SIZE)
+    return picture_url(image[:, : image.shape[1] - image.shape[0]], height=SIZE)
 
 
 def faces_at(
@@ -62,7 +62,7 @@ def faces_at(
 
 def _face(player: Player, look: dict[str, Any], second: float, language: str) -> dict[str, str]:
     picture = player.picture(look["avatar"], second, options_of(look["settings"]), size=SIZE)
-    return {"name": _caption(look, language), "src": data_url(picture)}
+    return {"name": _caption(look, language), "src": picture_url(picture)}
 
 
 def _caption(look: dict[str, Any], language: str) -> str:

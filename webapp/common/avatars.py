@@ -14,7 +14,7 @@ from freeavatar.avatars import DEFAULT_AVATAR, OWN, Avatar, add_avatar, availabl
 from freeavatar.errors import FreeAvatarError, Message
 from freeavatar.pipeline.sources import read_image
 from freeavatar.render.preview import write_portrait
-from webapp.common.pictures import data_url
+from webapp.common.pictures import picture_url
 from webapp.common.words import language_of, say, translated, word
 
 
@@ -53,7 +53,7 @@ def portrait_url(name: str) -> str:
 
 @lru_cache(maxsize=256)
 def _small(path: Path, _modified: int) -> str:
-    return data_url(read_image(path), height=120)
+    return picture_url(read_image(path), height=120)
 
 
 def _pictures(own: list[str]) -> str:

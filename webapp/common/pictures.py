@@ -6,18 +6,17 @@ import cv2
 import numpy as np
 
 from freeavatar.errors import InputError
+from freeavatar.explore.sheets import encode_jpeg
+from freeavatar.files import data_url
 from freeavatar.pipeline.sources import decode_image
 
-_QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 85]
 
-
-def data_url(image: np.ndarray, *, height: int | None = None) -> str:
+def picture_url(image: np.ndarray, *, height: int | None = None) -> str:
     """A JPEG of an image ``(H, W, 3)`` uint8 RGB as a data URL, scaled down to ``height`` if it is taller."""
     if height is not None and image.shape[0] > height:
         width = max(1, round(image.shape[1] * height / image.shape[0]))
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    data = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), _QUALITY)[1]
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
+    return data_url("image/jpeg", encode_jpeg(image))
 
 
 def image_of(url: object, *, largest: int) -> np.ndarray:

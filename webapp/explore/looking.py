@@ -6,10 +6,11 @@ from freeavatar.errors import InputError
 from freeavatar.explore.maps import place
 from freeavatar.explore.neighbours import farthest, nearest, own_neighbours, wrong_triplets
 from freeavatar.rig import ARKIT
+from webapp.common.pictures import picture_url
 from webapp.common.replies import Reply
 from webapp.explore.faces import Face, Faces
 from webapp.explore.pool import Pool, read_judgements
-from webapp.explore.replies import packed, picture_url
+from webapp.explore.replies import packed
 from webapp.explore.shelf import Shelf, avatars_of, lens_of
 
 _NEAR, _FAR = 8, 4

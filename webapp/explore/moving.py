@@ -5,11 +5,12 @@ import numpy as np
 from freeavatar.errors import InputError
 from freeavatar.explore.clips import ACTOR, trace_steps
 from freeavatar.explore.maps import MapConfig, make_map, place
+from webapp.common.pictures import picture_url
 from webapp.common.replies import Reply, language_in
 from webapp.common.words import translated
 from webapp.explore.faces import Clips, Faces, OtherBundleError
 from webapp.explore.jobs import Jobs, Steps, words
-from webapp.explore.replies import number, packed, picture_url
+from webapp.explore.replies import number, packed
 from webapp.explore.shelf import Shelf, avatars_of, config_of, lens_of
 
 

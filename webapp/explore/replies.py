@@ -5,8 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from annotation.people.session import data_url
-from freeavatar.explore.sheets import encode_jpeg
 from webapp.common.replies import Reply
 
 _MOST_CATEGORIES = 20
@@ -15,11 +13,6 @@ _MOST_CATEGORIES = 20
 def packed(array: np.ndarray) -> str:
     """An array's bytes in base64: a page reads 50,000 points at once, where JSON's numbers take a second."""
     return base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
-
-
-def picture_url(image: np.ndarray) -> str:
-    """An image as a ``data:`` URL."""
-    return data_url("image/jpeg", encode_jpeg(image))
 
 
 def number(value: float) -> float | None:

@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from annotation.people.session import data_url
 from annotation.store.images import weights_id
 from annotation.store.store import Store
 from freeavatar.avatars import DEFAULT_AVATAR, public_avatars
@@ -17,11 +16,12 @@ from freeavatar.explore.fitting import cached_path, read_map
 from freeavatar.explore.lens import Lens, available_bundles
 from freeavatar.explore.maps import FaceMap, MapConfig, make_map
 from freeavatar.explore.sheets import THUMBNAILS, draw_sheet
+from freeavatar.files import data_url
 from freeavatar.paths import home
+from webapp.common.pictures import picture_url
 from webapp.common.replies import Reply
 from webapp.explore.faces import caption_of
 from webapp.explore.pool import Pool, crops_of, read_pool
-from webapp.explore.replies import picture_url
 
 _POOLS = 4
 _MAPS = 32

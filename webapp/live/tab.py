@@ -15,7 +15,7 @@ from freeavatar.performance.regions import REGIONS, Regions
 from freeavatar.pipeline import shared_bundle
 from freeavatar.pipeline.live import Live, LiveSettings
 from webapp.common.avatars import label_of, portrait_url, visible_avatars
-from webapp.common.pictures import data_url, image_of
+from webapp.common.pictures import image_of, picture_url
 from webapp.common.replies import explained
 from webapp.common.scripts import script
 from webapp.common.words import words_under
@@ -99,7 +99,7 @@ class LiveDesk:
             if avatar != session.live.avatar:
                 session.live.change_avatar(load_avatar(avatar))
             frame = session.live.step(image, float(request["time"]), settings)
-            picture = data_url(frame.picture)
+            picture = picture_url(frame.picture)
         seconds = time.perf_counter() - started
         return {"picture": picture, "found": frame.confidence > 0, "milliseconds": round(1000 * seconds, 1)}
 
