@@ -97,15 +97,15 @@ def draw(plan_file: str) -> None:
     import bpy
     from mathutils import Vector
 
-    told = json.loads(Path(plan_file).read_text())
+    plan = json.loads(Path(plan_file).read_text())
     loaded = ""
-    for number, picture in enumerate(told["pictures"]):
+    for number, picture in enumerate(plan["pictures"]):
         if picture["file"] != loaded:
             bpy.ops.wm.read_factory_settings(use_empty=True)
             bpy.ops.import_scene.gltf(filepath=picture["file"])
             loaded = picture["file"]
             center, height = _face(bpy)
-            _prepare(bpy, told)
+            _prepare(bpy, plan)
         for mesh in [item.data for item in bpy.data.objects if item.type == "MESH"]:
             for key in mesh.shape_keys.key_blocks if mesh.shape_keys else []:
                 key.slider_min, key.slider_max = 0, 1
@@ -125,7 +125,7 @@ def draw(plan_file: str) -> None:
             bpy.context.collection.objects.link(lamp)
             lamp.location = center + Vector((x, -forward, up)) * height * 1.6
             lamp.rotation_euler = (center - lamp.location).to_track_quat("-Z", "Y").to_euler()
-        bpy.context.scene.render.filepath = str(Path(told["out"]) / f"{number:05d}.png")
+        bpy.context.scene.render.filepath = str(Path(plan["out"]) / f"{number:05d}.png")
         bpy.ops.render.render(write_still=True)
 
 
@@ -141,11 +141,11 @@ def _face(bpy):
     return Vector((0, sum(p.y for p in points) / len(points), top - 0.52 * height)), height
 
 
-def _prepare(bpy, told):
+def _prepare(bpy, plan):
     scene = bpy.context.scene
-    scene.render.engine, scene.cycles.samples = "CYCLES", told["samples"]
+    scene.render.engine, scene.cycles.samples = "CYCLES", plan["samples"]
     scene.cycles.use_denoising, scene.cycles.max_bounces = True, 2
-    scene.render.resolution_x = scene.render.resolution_y = told["size"]
+    scene.render.resolution_x = scene.render.resolution_y = plan["size"]
     scene.render.threads_mode, scene.render.threads = "FIXED", 1
     scene.world = bpy.data.worlds.new("world")
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
@@ -183,11 +183,11 @@ def main(config: FacesConfig) -> None:
     rigs, plan = plan_pictures(config)
     config.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        told = Path(folder) / "plan.json"
-        told.write_text(json.dumps(
+        plan = Path(folder) / "plan.json"
+        plan.write_text(json.dumps(
             {"pictures": plan, "out": folder, "size": config.size, "samples": config.samples}
         ))  # fmt: skip
-        command = [config.blender, str(Path(__file__).resolve()), "--draw", str(told)]
+        command = [config.blender, str(Path(__file__).resolve()), "--draw", str(plan)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         frames = [cv2.imread(str(Path(folder) / f"{k:05d}.png"))[..., ::-1] for k in range(len(plan))]
     np.save(config.out / "frames.npy", np.stack(frames))

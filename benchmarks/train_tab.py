@@ -90,7 +90,7 @@ def main(config: JourneyConfig) -> None:
             print(run.state, run.reason, {name: f"{s:.0f} s" for name, s in run.status["seconds"].items()})
             page.wait_for_selector("#train-adopt")
             page.screenshot(path=out / "finished.png", full_page=True)
-            tell(run)
+            print_state(run)
             for button in ("#train-adopt", "#train-back"):
                 page.click(button)
                 page.wait_for_timeout(6000)
@@ -100,7 +100,7 @@ def main(config: JourneyConfig) -> None:
         app.kill()
 
 
-def tell(run: Run) -> None:
+def print_state(run: Run) -> None:
     """Print the figures."""
     report = json.loads((run.folder / "report.json").read_text())
     print(verdict_words(report))

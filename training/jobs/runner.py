@@ -1,4 +1,4 @@
-"""The process behind a run: its stages one after the other, each a command of its own, told in ``status.json``.
+"""The process behind a run: its stages one after the other, each a command of its own, reported in ``status.json``.
 
     python -m training.jobs.runner RUN   # what ``training.jobs`` starts
 
@@ -144,13 +144,13 @@ class Runner:
         for step in steps_of(self._folder, self._config):
             if step.name in self._status["done"]:
                 continue
-            self._tell("running", step)
+            self._report("running", step)
             reason = self._run(step)
             if self._is_ending:
-                self._tell("stopped", step)
+                self._report("stopped", step)
                 return 0
             if reason:
-                self._tell("failed", step, reason=reason)
+                self._report("failed", step, reason=reason)
                 return 1
             self._status["done"].append(step.name)
         return self._finish()
@@ -160,15 +160,15 @@ class Runner:
             bundle = publish(self._folder, self._config)
         except Exception as error:
             logger.exception("the bundle could not be kept")
-            self._tell("failed", reason=str(error))
+            self._report("failed", reason=str(error))
             return 1
-        self._tell("finished", bundle=bundle)
+        self._report("finished", bundle=bundle)
         return 0
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         self._is_ending = True
 
-    def _tell(self, state: str, step: Step | None = None, **more: Any) -> None:
+    def _report(self, state: str, step: Step | None = None, **more: Any) -> None:
         where = {"stage": step.name, "title": step.title} if step else {"stage": "", "title": ""}
         self._last = {**self._status, "state": state, **where, **more, "beat": time.time()}
         try:
@@ -186,14 +186,14 @@ class Runner:
                 step.command, cwd=ROOT, env=_environment(self._config), stdin=subprocess.DEVNULL, stdout=out,
                 stderr=out, preexec_fn=_die_with_parent,
             )  # fmt: skip
-        self._tell("running", step, child=process.pid)
+        self._report("running", step, child=process.pid)
         while process.poll() is None:
             self._is_ending |= (self._folder / STOP).exists()
             if self._is_ending and not is_signalled:
                 process.terminate()
                 is_signalled = True
             if time.time() - self._last["beat"] > _BEAT:
-                self._tell("running", step, child=process.pid)
+                self._report("running", step, child=process.pid)
             time.sleep(_PAUSE)
         seconds = self._status["seconds"]
         seconds[step.name] = seconds.get(step.name, 0.0) + time.monotonic() - began
