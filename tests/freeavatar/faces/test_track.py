@@ -121,7 +121,7 @@ def test_right_person_is_found_again_after_a_cut() -> None:
     assert last.points is not None and last.points[:, 0].max() < 230
 
 
-@pytest.mark.parametrize(("shown", "count"), [(1, "one face, .* give 0"), (2, "2 faces, .* give 0 to 1")])
+@pytest.mark.parametrize(("shown", "count"), [(1, "one face: give 0"), (2, "2 faces, .* give 0 to 1")])
 @pytest.mark.parametrize("frames", [3, 40])
 def test_rank_out_of_range_says_how_many_there_are(shown: int, count: str, frames: int) -> None:
     image = stage(*[(200, 240, 40), (160, 10, 60)][:shown])
