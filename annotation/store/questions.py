@@ -13,6 +13,11 @@ AGREED = 2 / 3
 """Share of raters at which a question is settled."""
 _REPEAT_AFTER = 8
 """Answers that lie between a question and its repeat."""
+_SLOTS = (
+    "(select count(*) from leases o where o.question_id = q.id and o.purpose != 'repeat' "
+    "and (o.state = 'counted' or (o.state = 'held' and o.expires > ?)))"
+)
+"""How many raters a question has or waits for, at a time. A second look by the same person is none."""
 
 
 def insert_question(db: Database, row: tuple, images: Sequence[str]) -> None:
@@ -28,8 +33,7 @@ def find_open(db: Database, annotator: str, form: str, purpose: str) -> str | No
     row = db.execute(
         "select q.id from questions q where q.is_open = 1 and q.purpose = ? and q.form = ? "
         "and not exists (select 1 from leases l where l.question_id = q.id and l.annotator_id = ?) "
-        "and (select count(*) from leases l where l.question_id = q.id and (l.state = 'counted' "
-        "or (l.state = 'held' and l.expires > ?))) < q.wanted order by q.id limit 1",
+        f"and {_SLOTS} < q.wanted order by q.id limit 1",
         ("informative" if form == "ab" else purpose, form, annotator, now()),
     ).fetchone()
     return row[0] if row else None
@@ -67,9 +71,7 @@ def find_held(db: Database, annotator: str, form: str | None, holding: Sequence[
         "select l.id, l.question_id, q.form, l.purpose, l.shown from leases l "
         "join questions q on q.id = l.question_id where l.annotator_id = ? and l.state = 'held' "
         "and l.id not in (select value from json_each(?)) and (? is null or q.form = ?) "
-        "and (l.expires > ? or l.purpose in ('gold', 'repeat') or (q.is_open = 1 and "
-        "(select count(*) from leases o where o.question_id = q.id and (o.state = 'counted' "
-        "or (o.state = 'held' and o.expires > ?))) < q.wanted)) "
+        f"and (l.expires > ? or l.purpose in ('gold', 'repeat') or (q.is_open = 1 and {_SLOTS} < q.wanted)) "
         "order by exists (select 1 from leases v where v.question_id = l.question_id "
         "and v.annotator_id = l.annotator_id and v.state = 'void') desc, l.id limit 1",
         (annotator, json.dumps(list(holding)), form, form, now(), now()),

@@ -191,6 +191,27 @@ def test_an_undo_is_a_row_and_asks_again(store):
         desk.undo(PEOPLE[1])
 
 
+def test_repeats_take_no_raters_slot(store):
+    """A question is open until raters enough have answered it, however often one of them was asked twice."""
+    change_settings(store, check_share=0.5, random_share=0.0)
+    simulate(store, make_desk(store), Oracle(store, WEIGHTS), SimulateOptions(annotators=4, answers=600, form="odd"))
+    assert store.value("select count(*) from leases where purpose = 'repeat'") > 50
+    full = (
+        "select count(*) from questions q where q.is_open = 1 and q.wanted <= "
+        "(select count(*) from leases l where l.question_id = q.id and l.state = 'counted') and q.wanted > "
+        "(select count(*) from valid_answers a where a.question_id = q.id and a.purpose != 'repeat')"
+    )
+    asked = [row["id"] for row in store.rows(full.replace("count(*) from questions q", "q.id from questions q", 1))]
+    assert asked, "some have a repeat in the place of a rater"
+    add_annotators(store, "link:new")
+    desk, offered = make_desk(store), set()
+    change_settings(store, check_share=0.0)
+    while not offered >= set(asked):
+        one = desk.ask("link:new", form="odd", holding=None)
+        assert one.question not in offered and len(offered) < 300
+        offered.add(one.question)
+
+
 def test_what_is_no_answer_is_refused(store):
     desk = make_desk(store)
     asked = desk.ask(PEOPLE[0])
