@@ -11,6 +11,8 @@ from freeavatar.errors import InputError
 from freeavatar.paths import bundles_folder, runs_folder
 
 _CROPS = "select id, crop from images where id in ({})"
+_CACHES = ("images_*.npy", "features_*.npz")
+"""What training keeps of the images beside its runs, to start faster: it makes them anew."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,10 @@ class Forgotten:
     questions: int
     answers: int
     files: list[str]
-    """Snapshots and crops deleted from disk."""
+    """Snapshots, crops, and runs' caches deleted from disk."""
     left: list[str]
-    """Files where such snapshots were written that hold something else now, or are another machine's."""
+    """Files where such snapshots were written that hold something else now, or are another machine's; caches that
+    another program holds."""
     models: list[str]
     """Configurations of runs and weights that were trained on such a snapshot: these still know the image."""
 
@@ -50,7 +53,8 @@ def forget_image(store: Store, name: str, *, models: Sequence[Path] = ()) -> For
     snapshots = store.rows(
         f"select * from snapshots where id in (select snapshot_id from snapshot_images {of_images})", ids
     )
-    known_to = _models_trained_on(snapshots, models or [runs_folder(), bundles_folder()])
+    folders = [folder for folder in models or [runs_folder(), bundles_folder()] if folder.is_dir()]
+    trained = [config for folder in folders for config in _trained_on(snapshots, folder)]
     store.db.execute("pragma secure_delete=on")
     with store.write() as db:
         questions = [
@@ -69,8 +73,10 @@ def forget_image(store: Store, name: str, *, models: Sequence[Path] = ()) -> For
         store.set("forgotten", store.get("forgotten", 0) + 1)
         # Before the rows are gone for good: a crash here leaves them, and the next try finds the files.
         files, left = _delete_files(snapshots, own, crops)
+        cached, held = _delete_caches(trained, folders)
     store.db.execute("pragma wal_checkpoint(truncate)").fetchall()
-    return Forgotten(len(ids), len(questions), answers, files, left, known_to)
+    known_to = [str(config) for config in trained]
+    return Forgotten(len(ids), len(questions), answers, files + cached, left + held, known_to)
 
 
 def _delete_questions(store: Store, questions: Sequence[str]) -> int:
@@ -127,9 +133,18 @@ def _unlink(path: Path) -> bool:
     return True
 
 
-def _models_trained_on(snapshots: Sequence[dict], folders: Sequence[Path]) -> list[str]:
-    """Every config.json and lineage.json below the folders that names one of the snapshots."""
+def _trained_on(snapshots: Sequence[dict], folder: Path) -> list[Path]:
+    """Every config.json and lineage.json below a folder that names one of the snapshots."""
     names = [snapshot["path"] for snapshot in snapshots] + [snapshot["sha256"] for snapshot in snapshots]
-    files = (path for folder in folders if folder.is_dir() for path in sorted(folder.rglob("*.json")))
-    configs = (path for path in files if path.name in ("config.json", "lineage.json"))
-    return [str(path) for path in configs if any(name in path.read_text(errors="replace") for name in names)]
+    configs = (path for path in sorted(folder.rglob("*.json")) if path.name in ("config.json", "lineage.json"))
+    return [path for path in configs if any(name in path.read_text(errors="replace") for name in names)]
+
+
+def _delete_caches(configs: Sequence[Path], folders: Sequence[Path]) -> tuple[list[str], list[str]]:
+    """Delete the caches of the runs that these configurations belong to; those that could not be."""
+    runs = {
+        folder / path.relative_to(folder).parts[0] for folder in folders for path in configs if folder in path.parents
+    }
+    found = sorted({path for run in runs if run.is_dir() for cache in _CACHES for path in run.rglob(cache)})
+    gone = [path for path in found if _unlink(path)]
+    return [str(path) for path in gone], [str(path) for path in found if path not in gone]

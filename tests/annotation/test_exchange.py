@@ -150,9 +150,16 @@ def test_forgetting_leaves_no_trace(tmp_path):
     (run / "config.json").write_text(json.dumps({"triplets": str((tmp_path / "s.jsonl").resolve())}))
     (tmp_path / "runs" / "other").mkdir()
     (tmp_path / "runs" / "other" / "config.json").write_text("{}")
+    (run / "compare").mkdir()
+    caches = [run / "images_1.npy", run / "features_2.npz", run / "compare" / "images_3.npy"]
+    kept = [tmp_path / "runs" / "other" / "images_1.npy", run / "figures.npz"]
+    for path in (*caches, *kept):
+        path.write_bytes(crop)
     gone = forget_image(store, "test/" + str(int(image, 16)) + ".png", models=[tmp_path / "runs"])
     assert gone.images == 1 and gone.answers > 0 and gone.models == [str(run / "config.json")]
     assert not (tmp_path / "s.jsonl").exists() and not (tmp_path / "images" / f"{image}.jpg").exists()
+    assert {str(path) for path in caches} <= set(gone.files) and gone.left == []
+    assert not any(path.exists() for path in caches) and all(path.exists() for path in kept)
     assert check_store(store) == []
     store.close()
     assert all(crop not in path.read_bytes() for path in tmp_path.glob("crowd.db*"))
