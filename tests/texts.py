@@ -11,7 +11,7 @@ from tests.files import ROOT
 _PACKAGES = ("freeavatar", "annotation", "training", "webapp")
 _SAID = {
     "Message", "FreeAvatarError", "InputError", "VideoError", "FaceError", "AvatarError", "WeightsError",
-    "FittingError", "OtherBundleError", "NoQuestion", "AllDone",
+    "FittingError", "OtherBundleError", "UnavailableError", "NoQuestion", "AllDone",
 }  # fmt: skip
 """Whose first argument is a template, whose others are the values."""
 _SILENT = {*_SAID, "rows", "value", "exception"}

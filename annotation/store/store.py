@@ -18,6 +18,10 @@ from freeavatar.files import make_folder
 from freeavatar.paths import home
 
 
+class UnavailableError(InputError):
+    """The database cannot be used at the moment: locked, on a full disk, or not to be written. Nothing was stored."""
+
+
 def default_path() -> Path:
     """Where the labels live if nobody says otherwise."""
     return home() / "labels" / "labels.db"
@@ -79,9 +83,13 @@ class Store:
         except sqlite3.OperationalError as error:
             if "locked" in str(error) or "busy" in str(error):
                 raise _locked(self.path, self._timeout) from error
-            raise InputError("cannot use {} ({}): choose a file that is writable.", self.path, error) from error
+            if "full" in str(error):
+                raise UnavailableError(
+                    "the disk of {} is full: make room there, then do it again.", self.path
+                ) from error
+            raise UnavailableError("cannot use {} ({}): choose a file that is writable.", self.path, error) from error
         except sqlite3.DatabaseError as error:
-            raise InputError("{} cannot be written ({}): run `check` on it.", self.path, error) from error
+            raise UnavailableError("{} cannot be written ({}): run `check` on it.", self.path, error) from error
 
     @contextmanager
     def write(self) -> Iterator[Database]:
@@ -91,7 +99,7 @@ class Store:
         where another connection wrote meanwhile. Nested blocks belong to the outer one.
 
         Raises:
-            InputError: another program holds the lock too long.
+            UnavailableError: another program holds the lock too long, the disk is full, or the file cannot be written.
         """
         db = self.db
         if db.conn.in_transaction:
@@ -186,7 +194,7 @@ def waiting_for(path: Path, timeout: float) -> Iterator[None]:
         timeout: how long to wait for it, in seconds.
 
     Raises:
-        InputError: somebody else holds it longer.
+        UnavailableError: somebody else holds it longer.
     """
     try:
         lock = FileLock(path).acquire(timeout, poll_interval=_PAUSE)
@@ -196,8 +204,8 @@ def waiting_for(path: Path, timeout: float) -> Iterator[None]:
         yield
 
 
-def _locked(path: Path, timeout: float) -> InputError:
-    return InputError(
+def _locked(path: Path, timeout: float) -> UnavailableError:
+    return UnavailableError(
         "{} is locked by another program for more than {:g} s: close it and try again; nothing was written.",
         path,
         timeout,

@@ -3,6 +3,8 @@
 import contextlib
 import json
 import shutil
+import sqlite3
+import threading
 import urllib.request
 
 import cv2
@@ -236,6 +238,59 @@ def test_a_lost_connection_loses_no_answer(server, phone, labels):
     phone.wait_for_selector(".lab-progress :text('1 of 6')")
     phone.wait_for_function("!document.querySelector('.fa-trouble')", timeout=20_000)
     assert labels.value("select count(*) from answers where annotator_id = 'link:offline'") == 1
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    """A disk that is full while the event is set."""
+    is_full, write = threading.Event(), Store.write
+
+    @contextlib.contextmanager
+    def write_if_room(store):
+        with write(store) as db:
+            if is_full.is_set():
+                raise sqlite3.OperationalError("database or disk is full")
+            yield db
+
+    monkeypatch.setattr(Store, "write", write_if_room)
+    yield is_full
+    is_full.clear()
+
+
+def test_a_full_disk_loses_no_answer_not_even_across_a_reload(server, phone, labels, disk):
+    phone.goto(server + "?annotator=full")
+    practise(phone)
+    disk.set()
+    phone.keyboard.press("1")
+    phone.wait_for_selector(".fa-trouble:has-text('is full: make room there')")
+    phone.wait_for_selector(".fa-trouble:has-text('kept here')")
+    count = "select count(*) from answers where annotator_id = 'link:full'"
+    phone.reload()
+    phone.wait_for_selector(".fa-trouble:has-text('kept here')")
+    assert labels.value(count) == 0
+    disk.clear()
+    phone.wait_for_selector(".lab-progress :text('1 of 6')")
+    assert labels.value(count) == 1
+    phone.keyboard.press("2")
+    phone.wait_for_selector(".lab-progress :text('2 of 6')")
+    phone.reload()
+    phone.wait_for_selector(".lab-progress :text('2 of 6')")
+    assert (
+        labels.value(count) == 2 and phone.evaluate("JSON.parse(localStorage['freeavatar.label']).unsent.length") == 0
+    )
+
+
+def test_a_fault_of_the_server_is_no_lost_connection(server, phone, monkeypatch):
+    phone.goto(server + "?annotator=fault")
+    practise(phone)
+
+    def broken(*_, **__):
+        raise RuntimeError("a nut is loose")
+
+    monkeypatch.setattr(questions.Desk, "answer", broken)
+    phone.keyboard.press("1")
+    phone.wait_for_selector(".fa-trouble:has-text('a nut is loose')")
+    assert "connection" not in phone.inner_text(".fa-trouble")
 
 
 def test_a_reload_shows_the_same_question(server, phone, labels):

@@ -15,10 +15,12 @@ export function say(line, text, isTrouble = false) {
   line.classList.toggle("fa-trouble", Boolean(isTrouble));
 }
 
-// Calls a function of the server. What it refuses is thrown as an error with `isReply`.
+// Calls a function of the server. What it refuses is thrown as an error with `isReply`, and with `isTemporary` if it may
+// succeed later; without an answer, which Gradio gives as undefined, the error has neither.
 export async function call(server, name, request) {
   const reply = await server[name](request);
-  if (reply.error) throw Object.assign(new Error(reply.error), { isReply: true });
+  if (!reply) throw new Error("no answer");
+  if (reply.error) throw Object.assign(new Error(reply.error), { isReply: true, isTemporary: reply.is_temporary });
   return reply;
 }
 

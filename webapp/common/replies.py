@@ -1,13 +1,16 @@
 """What the server answers a script of the page."""
 
+import logging
 import sqlite3
 from collections.abc import Callable
 from typing import Any
 
+from annotation.store.store import UnavailableError
 from freeavatar.errors import FreeAvatarError, Message
 from webapp.common.words import DEFAULT, WORDS, say, translated
 
 Reply = dict[str, Any]
+_LOG = logging.getLogger(__name__)
 
 
 def language_in(request: Reply) -> str:
@@ -19,7 +22,7 @@ def language_in(request: Reply) -> str:
 def explained(act: Callable[[Reply], Reply]) -> Callable[[Any], Reply]:
     """An action that replies with ``error`` instead of raising, and with text for messages.
 
-    The page decides whether to try again.
+    ``is_temporary`` says whether the same request may succeed later: the page decides whether to send it again.
     """
 
     def reply(request: Any) -> Reply:
@@ -27,9 +30,13 @@ def explained(act: Callable[[Reply], Reply]) -> Callable[[Any], Reply]:
         try:
             return _shown(act(request), language_in(request))
         except FreeAvatarError as error:
-            return {"error": translated(error, language_in(request))}
-        except (sqlite3.Error, KeyError, TypeError, ValueError) as error:
-            return {"error": say(language_in(request), "reply.failed", error=error)}
+            is_temporary = isinstance(error, UnavailableError)
+            return {"error": translated(error, language_in(request)), "is_temporary": is_temporary}
+        except (OSError, sqlite3.Error) as error:
+            return {"error": say(language_in(request), "reply.unavailable", error=error), "is_temporary": True}
+        except Exception as error:
+            _LOG.exception("%s failed", act.__name__)
+            return {"error": say(language_in(request), "reply.failed", error=error), "is_temporary": False}
 
     reply.__name__ = act.__name__
     return reply

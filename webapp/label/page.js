@@ -20,7 +20,7 @@ export function start({ element, server, words, language }) {
     return { ...kept, ...more };
   }
 
-  // Calls the server until it answers; a lost connection costs time, never an answer.
+  // Calls the server until it answers; a lost connection or a full disk costs time, never an answer.
   async function call(name, request) {
     const message = { annotator: state.annotator, form: state.form, language, client: navigator.userAgent,
       holding: [...state.unanswered], ...request }; // any other open question of ours is asked again
@@ -31,14 +31,45 @@ export function start({ element, server, words, language }) {
         if (!state.waiting.size && root.querySelector(".fa-trouble")) say("");
         return reply;
       } catch (error) {
-        if (error.isReply && !error.message.includes("locked")) {
+        if (error.isReply && !error.isTemporary) {
           say(error.message, true);
           throw error;
         }
+        state.waiting.add(message);
+        say(error.isReply ? word("kept", { error: error.message }) : words.connection, true);
       }
-      state.waiting.add(message);
-      say(words.connection, true);
       await wait(pause);
+    }
+  }
+
+  // Answers of this annotator that the server has not confirmed, oldest first; the browser keeps them until it has.
+  const unsent = () => (remember().unsent || []).filter(({ annotator }) => annotator === state.annotator);
+
+  function keepUnsent(change) {
+    const before = remember().unsent || [];
+    remember({ unsent: change(before) });
+  }
+
+  async function send(request) {
+    try {
+      return await call("answer", request);
+    } finally {
+      state.unanswered.delete(request.lease);
+      keepUnsent((all) => all.filter(({ lease }) => lease !== request.lease));
+    }
+  }
+
+  // What an earlier visit could not send.
+  async function sendKept() {
+    for (const request of unsent()) {
+      state.known.add(request.lease);
+      state.unanswered.add(request.lease);
+    }
+    for (const request of unsent()) {
+      try {
+        const { done, quota, code } = await send(request);
+        Object.assign(state.progress, { done, quota, code });
+      } catch { /* refused: call() has said why */ }
     }
   }
 
@@ -198,6 +229,7 @@ export function start({ element, server, words, language }) {
 
   async function questions() {
     show(`<p class="lab-lead">${words.loading}</p>`);
+    await sendKept();
     if (state.progress.code) {
       finished();
       return;
@@ -316,13 +348,14 @@ export function start({ element, server, words, language }) {
 
   function answer(action, places, face) {
     if (!state.current || state.undoing) return;
-    const request = { lease: state.current.lease, action, places, seconds: (performance.now() - state.since) / 1000 };
+    const seconds = (performance.now() - state.since) / 1000;
+    const request = { annotator: state.annotator, lease: state.current.lease, action, places, seconds };
+    keepUnsent((all) => [...all, request]);
     state.current = null;
     state.keys = { u: undo }; // waits for the answer
     if (face !== undefined) faces()[face].classList.add("lab-picked");
     state.progress.done += 1;
-    state.busy = state.busy.then(() => call("answer", request)).then((reply) => {
-      state.unanswered.delete(request.lease);
+    state.busy = state.busy.then(() => send(request)).then((reply) => {
       Object.assign(state.progress, { quota: reply.quota, code: reply.code });
       take(reply);
     }).catch(() => { // refused: call() has said why, and the answers after it are sent all the same
