@@ -35,6 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--images", type=Path, metavar="DIR", help="write the crops too, as <id>.jpg")
     export.add_argument("--min-agreement", type=float, default=0.66, metavar="SHARE", help="default: 0.66")
     export.add_argument(
+        "--min-raters", type=int, metavar="N", help="default: 2, or the study's redundancy if that is 1"
+    )
+    export.add_argument(
         "--purpose", nargs="+", choices=PURPOSES, default=(), help="only questions asked for this; random: a test set"
     )
     add("import-answers", _import_answers, "add labels: FEC or anchor,positive,negative,type").add_argument(
@@ -100,11 +103,11 @@ def _compare(args: argparse.Namespace) -> None:
 
 
 def _export(args: argparse.Namespace) -> None:
-    from annotation.results.exporting import export_labels
+    from annotation.results.exporting import Selection, export_labels
 
     done = export_labels(
         _open(args), args.out, kind=args.format, min_agreement=args.min_agreement, images=args.images,
-        purposes=args.purpose,
+        purposes=args.purpose, selection=Selection(min_raters=args.min_raters),
     )  # fmt: skip
     print(f"{args.out}: {done.triplets} triplets, {done.images} crops written. {done.note}".rstrip())
 

@@ -13,7 +13,7 @@ from annotation.pool.sampling import count_classes
 from annotation.store.ids import new_id, now
 from annotation.store.images import weights_id
 from annotation.store.store import Store
-from annotation.store.votes import PURPOSES, Tally, comparisons_of, read_tallies
+from annotation.store.votes import PURPOSES, Tally, comparisons_of, fewest_raters, read_tallies
 from freeavatar.errors import InputError
 from freeavatar.fec import TYPES, FecFace, FecRow, write_fec
 from freeavatar.files import make_folder, replacing
@@ -55,9 +55,11 @@ class Selection:
     """Questions at most, the newest; 0 takes all."""
     is_pictured: bool = False
     """Leave out triplets with an image that is known by name alone."""
+    min_raters: int | None = None
+    """Raters of a question at least, but for imported ones; None takes :func:`fewest_raters`."""
 
     def of(self, tallies: Sequence[Tally]) -> list[Tally]:
-        """The questions that are left, with the votes that count."""
+        """The questions that are left, with the votes that count; how many raters they have is not looked at."""
         if self.annotators is not None:
             own = [
                 replace(tally, votes=tuple(vote for vote in tally.votes if vote[0] in self.annotators))
@@ -92,7 +94,8 @@ def export_labels(
     if unknown := sorted(set(purposes) - set(PURPOSES)):
         raise InputError("there is no purpose {!r}: use {}.", unknown[0], ", ".join(PURPOSES))
     selection = selection or Selection()
-    tallies = selection.of(read_tallies(store, purposes=purposes))
+    least = fewest_raters(store) if selection.min_raters is None else selection.min_raters
+    tallies = [tally for tally in selection.of(read_tallies(store, purposes=purposes)) if tally.has_raters(least)]
     names = {row["id"]: _Named(**row) for row in store.rows("select id, kind, source, box from images")}
     triplets = _triplets(store, tallies, min_agreement)
     if selection.is_pictured:
@@ -101,11 +104,12 @@ def export_labels(
     used = sorted({image for t in triplets for image in (t.anchor, t.positive, t.negative)})
     if not triplets:
         raise InputError(
-            "no triplet of {}{} has {:.0%} of its raters behind it yet: collect more answers, or lower "
-            "--min-agreement.",
+            "no triplet of {}{} has {:.0%} of its raters, {} at least, behind it yet: collect more answers, or lower "
+            "--min-agreement or --min-raters.",
             store.path,
             _asked_for(purposes),
             min_agreement,
+            least,
         )
     make_folder(out.parent)
     saved = write_crops(store, used, images) if images else 0

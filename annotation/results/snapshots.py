@@ -7,7 +7,7 @@ from pathlib import Path
 
 from annotation.results.exporting import Selection, export_labels
 from annotation.store.store import Store
-from annotation.store.votes import PURPOSES, Tally, read_tallies
+from annotation.store.votes import PURPOSES, Tally, fewest_raters, read_tallies
 from freeavatar.errors import InputError
 
 HELD_OUT = "random"
@@ -53,7 +53,7 @@ def freeze_labels(store: Store, folder: Path, choice: Choice) -> Snapshot:
     Raises:
         InputError: there are no labels to learn from, or the folder cannot be written.
     """
-    selection, images = _selection(store, choice), folder / "images"
+    images = folder / "images"
     learned = [purpose for purpose in PURPOSES if purpose not in (HELD_OUT, "repeat")]
 
     def export(name: str, purposes: Sequence[str], chosen: Selection) -> int:
@@ -62,37 +62,56 @@ def freeze_labels(store: Store, folder: Path, choice: Choice) -> Snapshot:
             purposes=purposes, selection=chosen,
         ).triplets  # fmt: skip
 
-    if not count_triplets(store, choice)[0]:
+    counts = count_labels(store, choice)
+    if not counts.learned:
         raise InputError(
             "there are no labels to learn from yet: answer questions in the Label tab, or take more annotators, "
             "or lower the agreement."
         )
-    triplets = export("train.jsonl", learned, selection)
-    held = count_triplets(store, choice)[1]
-    if held:
-        held = export(
-            "held_out.jsonl", [HELD_OUT], Selection(selection.annotators, is_pictured=selection.is_pictured)
-        )  # fmt: skip
+    triplets = export("train.jsonl", learned, _learned(store, choice))
+    held = export("held_out.jsonl", [HELD_OUT], _held_out(store, choice)) if counts.held_out else 0
     return Snapshot(
         folder / "train.jsonl", folder / "held_out.jsonl" if held else None, images, triplets, held
     )  # fmt: skip
 
 
-def count_triplets(store: Store, choice: Choice) -> tuple[int, int]:
-    """Roughly how many questions there are to learn from, and how many are held out."""
-    selection = _selection(store, choice)
-    tallies = [tally for tally in read_tallies(store) if _is_settled(tally, choice.min_agreement)]
-    learned = selection.of([tally for tally in tallies if tally.purpose != HELD_OUT])
-    held = Selection(selection.annotators).of([tally for tally in tallies if tally.purpose == HELD_OUT])
-    return len(learned), len(held)
+@dataclass(frozen=True)
+class LabelCounts:
+    """Roughly how many questions there are."""
+
+    learned: int
+    """To learn from."""
+    single: int
+    """Of those, answered by one person alone: with nobody to agree with, they are taken at their word."""
+    held_out: int
+    """To measure with."""
+
+
+def count_labels(store: Store, choice: Choice) -> LabelCounts:
+    """How many questions a choice comes to."""
+    tallies, least = read_tallies(store), fewest_raters(store)
+    learned = [tally for tally in _learned(store, choice).of([t for t in tallies if t.purpose != HELD_OUT])
+               if _is_settled(tally, choice.min_agreement)]  # fmt: skip
+    held = [tally for tally in _held_out(store, choice).of([t for t in tallies if t.purpose == HELD_OUT])
+            if _is_settled(tally, choice.min_agreement) and tally.has_raters(least)]  # fmt: skip
+    return LabelCounts(len(learned), sum(not tally.has_raters(2) for tally in learned), len(held))
 
 
 def _is_settled(tally: Tally, min_agreement: float) -> bool:
     return tally.form == "grid" or tally.majority()[1] >= min_agreement
 
 
-def _selection(store: Store, choice: Choice) -> Selection:
+def _learned(store: Store, choice: Choice) -> Selection:
+    """What is learned from: single answers as well, for many noisy labels teach more than few clean ones."""
+    return Selection(_annotators(store, choice), choice.most, is_pictured=True, min_raters=1)
+
+
+def _held_out(store: Store, choice: Choice) -> Selection:
+    return Selection(_annotators(store, choice), is_pictured=True)
+
+
+def _annotators(store: Store, choice: Choice) -> frozenset[str] | None:
     if not choice.annotators and not choice.left_out:
-        return Selection(None, choice.most, is_pictured=True)
+        return None
     known = choice.annotators or [row["id"] for row in store.rows("select id from annotators")]
-    return Selection(frozenset(known) - set(choice.left_out), choice.most, is_pictured=True)
+    return frozenset(known) - set(choice.left_out)

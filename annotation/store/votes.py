@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from annotation.store.settings import read_settings
 from annotation.store.store import Store
 
 Choice = tuple[int, ...]
@@ -25,6 +26,10 @@ class Tally:
     votes: tuple[tuple[str, Choice], ...]
     """Annotator and chosen canonical positions, oldest first."""
 
+    def has_raters(self, least: int) -> bool:
+        """Whether as many people answered; imported labels come without their raters, a repeat is one person's."""
+        return self.purpose in ("imported", "repeat") or len({annotator for annotator, _ in self.votes}) >= least
+
     def majority(self) -> tuple[Choice, float]:
         """The most frequent choice and its share; ties go to the lower position."""
         counts = Counter(choice for _, choice in self.votes)
@@ -34,6 +39,11 @@ class Tally:
     def likes(self) -> dict[int, float]:
         """Of a grid: share of raters who picked each position."""
         return {k: sum(k in c for _, c in self.votes) / len(self.votes) for k in range(1, len(self.images))}
+
+
+def fewest_raters(store: Store) -> int:
+    """How many people have to answer a question before their agreement says anything."""
+    return min(2, read_settings(store).redundancy)
 
 
 def read_tallies(

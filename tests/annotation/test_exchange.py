@@ -10,7 +10,7 @@ from annotation.asking.comparing import import_comparisons
 from annotation.cli import main
 from annotation.people.simulate import Oracle, SimulateOptions, simulate
 from annotation.results import exporting
-from annotation.results.exporting import export_labels
+from annotation.results.exporting import Selection, export_labels
 from annotation.results.importing_labels import import_answers
 from annotation.results.quality import compare_methods
 from annotation.store.forgetting import forget_image
@@ -131,6 +131,19 @@ def test_grids_give_a_triplet_for_every_picked_and_left_pair(tmp_path):
     grids = [tally for tally in read_tallies(store) if tally.form == "grid"]
     count = export_labels(store, tmp_path / "s.csv", kind="csv").triplets
     assert count == len(grids) * 6 * 6
+
+
+def test_one_persons_answer_settles_nothing_unless_the_study_asks_for_no_more(tmp_path):
+    store = crowd_store(tmp_path, grid_share=0.0, random_share=0.0, check_share=0.0)
+    simulate(store, make_desk(store), Oracle(store, WEIGHTS), SimulateOptions(1, 12, seed=1))
+    tallies = read_tallies(store)
+    alone = sum(len(tally.votes) == 1 for tally in tallies)
+    one = Selection(min_raters=1)
+    everything = export_labels(store, tmp_path / "s.csv", kind="csv", min_agreement=0, selection=one).triplets
+    assert alone > 0 and everything == len(tallies)
+    assert export_labels(store, tmp_path / "s.csv", kind="csv", min_agreement=0).triplets == everything - alone
+    change_settings(store, redundancy=1)
+    assert export_labels(store, tmp_path / "s.csv", kind="csv", min_agreement=0).triplets == everything
 
 
 def test_nothing_settled_is_said(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import app
 from annotation.pool.index import LiveIndex
 from annotation.results.exporting import Selection
-from annotation.results.snapshots import Choice, count_triplets, freeze_labels
+from annotation.results.snapshots import Choice, count_labels, freeze_labels
 from annotation.store.store import Store, default_path
 from freeavatar.errors import InputError, WeightsError
 from freeavatar.models.library import add_bundle
@@ -56,11 +56,26 @@ def test_random_questions_are_held_out_and_nothing_else(store, tmp_path):
 
 
 def test_labels_are_chosen_by_whom_by_whom_not_and_how_many(store):
-    everything, _ = count_triplets(store, Choice())
-    by_ann, not_bob = (count_triplets(store, choice) for choice in (Choice(("ann",)), Choice(left_out=("bob",))))
-    assert by_ann == not_bob and 0 < by_ann[0] < everything
-    assert count_triplets(store, Choice(most=5, min_agreement=0.0))[0] == 5
+    everything = count_labels(store, Choice())
+    by_ann, not_bob = (count_labels(store, choice) for choice in (Choice(("ann",)), Choice(left_out=("bob",))))
+    assert by_ann == not_bob and 0 < by_ann.learned == by_ann.single and by_ann.held_out == 0 < everything.held_out
+    assert count_labels(store, Choice(most=5, min_agreement=0.0)).learned == 5
     assert Selection(frozenset(), is_pictured=True).of([]) == []
+
+
+def test_one_persons_answer_is_learned_from_and_nothing_is_measured_with_it(store, tmp_path):
+    alone = store.value(
+        "select count(*) from (select 1 from valid_answers a join questions q on q.id = a.question_id "
+        "where a.action = 'choice' and q.purpose = ? group by q.id having count(distinct annotator_id) = 1)",
+        ("informative",),
+    )
+    counts = count_labels(store, Choice(min_agreement=0.0))
+    assert counts.single == alone > 0
+    assert f"{alone} of them answered by one person alone" in train.labels_note(store, Choice(min_agreement=0.0), "en")
+    labels = freeze_labels(store, tmp_path / "frozen", Choice(min_agreement=0.0))
+    votes = {path: [json.loads(line)["votes"] for line in path.read_text().splitlines()]
+             for path in (labels.train, labels.held_out)}  # fmt: skip
+    assert votes[labels.train].count(1) == alone and min(votes[labels.held_out]) == 2
 
 
 def test_no_labels_yet_is_said_and_no_folder_is_left(tmp_path):

@@ -128,7 +128,7 @@ def test_a_script_gets_errors_and_messages_in_its_language():
         return {"rows": [{"note": Message("There is no answer to take back.")}], "count": 1}
 
     acted = explained(act)
-    assert acted({"language": "zh", "fails": True}) == {"error": MESSAGES["zh"][unknown]}
-    assert acted({"language": "xx", "fails": True}) == {"error": unknown}
+    assert acted({"language": "zh", "fails": True}) == {"error": MESSAGES["zh"][unknown], "is_temporary": False}
+    assert acted({"language": "xx", "fails": True}) == {"error": unknown, "is_temporary": False}
     assert acted({"language": "zh"}) == {"rows": [{"note": "没有可撤回的回答。"}], "count": 1}
     assert acted(None)["rows"][0]["note"] == "There is no answer to take back."

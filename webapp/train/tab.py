@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 from gradio.context import Context
 
-from annotation.results.snapshots import Choice, count_triplets, freeze_labels
+from annotation.results.snapshots import Choice, count_labels, freeze_labels
 from annotation.store.store import Store, default_path
 from freeavatar.errors import InputError
 from freeavatar.models.library import find_bundle, list_bundles
@@ -38,11 +38,12 @@ def choice_of(agreement: float, by: Sequence[str], not_by: Sequence[str], most: 
 
 def labels_note(store: Store, choice: Choice, language: str) -> str:
     """How many labels there are."""
-    learned, held = count_triplets(store, choice)
-    if not learned:
+    counts = count_labels(store, choice)
+    if not counts.learned:
         return note(say(language, "train.labels.none"))
-    kept = say(language, "train.labels.held", count=held) if held else say(language, "train.labels.not_held")
-    return note(say(language, "train.labels", count=learned, kept=kept))
+    held = say(language, "train.labels.held", count=counts.held_out)
+    kept = held if counts.held_out else say(language, "train.labels.not_held")
+    return note(say(language, "train.labels", count=counts.learned, single=counts.single, kept=kept))
 
 
 def begin(store: Store, choice: Choice, config: Callable[[Path, Path | None, Path], JobConfig]) -> Run:
