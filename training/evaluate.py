@@ -131,7 +131,7 @@ class Evaluation:
         triplets = draw_label_triplets(labels)
         embedding = self.real[rows]
         hits = triplet_hits(*(embedding[triplets[:, k]] for k in range(3)))
-        return {"human labels": bootstrap(hits, triplets[:, 0], chance=1 / 3)}
+        return {"human labels": bootstrap(hits, triplets, chance=1 / 3)}
 
     def cross_domain(self) -> dict[str, Figure]:
         """A real face, its rig on an avatar, another's rig on an avatar: farther than the median, or any."""
@@ -142,7 +142,7 @@ class Evaluation:
         for name, triplets in (("", far), (", any other rig", free[free[:, 1] != free[:, 2]])):
             positive, negative = (self.acted_embedding[triplets[:, k]] for k in (1, 2))
             hits = triplet_hits(self.real[faces[triplets[:, 0]]], positive, negative)
-            figures[f"cross-domain{name}"] = bootstrap(hits, triplets[:, 0], chance=1 / 3)
+            figures[f"cross-domain{name}"] = bootstrap(hits, triplets[:, 1:], chance=1 / 3)
         return figures
 
     def same_rig(self) -> dict[str, Figure]:
@@ -154,7 +154,7 @@ class Evaluation:
                 self.recast.numbers, self.recast.avatars, self.recast.rigs, 5000, np.random.default_rng(0), hard=hard
             )
             hits = triplet_hits(*(embedding[triplets[:, k]] for k in range(3)))
-            figures[name] = bootstrap(hits, triplets[:, 0], chance=1 / 3)
+            figures[name] = bootstrap(hits, triplets, chance=1 / 3)
         return figures
 
     def left_right(self) -> dict[str, Figure]:

@@ -24,6 +24,8 @@ _ASKED = (
     "select distinct image_id from question_images i join questions q on q.id = i.question_id "
     "where q.purpose in ('informative', 'random')"
 )
+_CHECKS = ("repeat", "practice", "gold")
+"""Answers that say something of the annotator by themselves, and nothing of how people agree."""
 _GOLD_SKILL, _REPEAT_SKILL = 0.9, 0.75
 """How often somebody who looks gets gold right, and answers a repeat alike."""
 
@@ -140,6 +142,7 @@ class QualityReport:
     per_hour: list[tuple[str, int]]
     """Hour (``2026-01-31T12``) and answers in it."""
     alpha: float
+    """Krippendorff's alpha on all questions but gold."""
     alpha_random: float
     """Krippendorff's alpha on the randomly drawn questions alone."""
     two_thirds: float
@@ -154,7 +157,7 @@ class QualityReport:
 
 def measure_quality(store: Store) -> QualityReport:
     """Every figure of the admin view."""
-    tallies = read_tallies(store, forms=("odd",))
+    tallies = [tally for tally in read_tallies(store, forms=("odd",)) if tally.purpose != "gold"]
     rows = store.rows(
         "select a.*, q.form from answers a join questions q on q.id = a.question_id where a.action != 'undo' "
         "and a.purpose != 'imported' and not exists (select 1 from answers u where u.undoes = a.id) order by a.id"
@@ -165,7 +168,7 @@ def measure_quality(store: Store) -> QualityReport:
     votes = [
         (row["question_id"], row["annotator_id"], row["choice"])
         for row in rows
-        if row["form"] == "odd" and row["action"] == "choice" and row["purpose"] not in ("repeat", "practice")
+        if row["form"] == "odd" and row["action"] == "choice" and row["purpose"] not in _CHECKS
     ]
     consensus = dawid_skene(votes) if votes else Consensus([], [], np.zeros((0, 0)), {})
     evidence = _evidence(votes, consensus)

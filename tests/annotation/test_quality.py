@@ -9,9 +9,11 @@ from crowdkit.metrics.data import alpha_krippendorff
 from annotation.people.simulate import Oracle, SimulateOptions, simulate
 from annotation.results.disputes import disputed
 from annotation.results.quality import dawid_skene, krippendorff_alpha, measure_quality
+from annotation.store.ids import now
 from annotation.store.maintenance import exclude_annotator
+from annotation.store.questions import insert_question
 from annotation.store.settings import change_settings
-from tests.labels import WEIGHTS, make_desk, make_store
+from tests.labels import WEIGHTS, add_annotators, make_desk, make_store
 
 
 def crowd(seed=0, questions=120, skills=(0.95, 0.9, 0.85, 0.8, 0.6, 0.34)):
@@ -67,6 +69,26 @@ def test_those_who_click_by_chance_are_found(tmp_path):
     exclude_annotator(store, clickers[0], is_excluded=True, reason="chance")
     again = measure_quality(store)
     assert sum(person.is_excluded for person in again.annotators) == 1 and again.alpha > report.alpha
+
+
+def test_gold_judges_the_annotator_once_and_agreement_not_at_all(tmp_path):
+    """Everybody is right on gold: that is evidence of nine tenths right, and no more."""
+    store = make_store(tmp_path / "a.db")
+    change_settings(store, check_share=1.0, random_share=0.0, grid_share=0.0)
+    with store.write() as db:
+        for k in range(12):
+            row = (f"{k:032d}", "odd", "gold", "test", None, None, None, 0, 0, now())
+            insert_question(db, row, [f"{3 * k + j:032x}" for j in range(3)])
+            db.execute("insert into gold values (?, '[2]', '', ?)", (row[0], now()))
+    add_annotators(store, "ann", "bob")
+    desk = make_desk(store)
+    for name in ("ann", "bob") * 12:
+        asked = desk.ask(name)
+        desk.answer(asked.lease, "choice", [asked.shown.index(2)])
+    report = measure_quality(store)
+    assert report.gold == (24, 24) and np.isnan(report.alpha) and np.isnan(report.two_thirds)
+    odds = 12 * np.log(3 * 0.9) - np.log(0.05 / 0.95)
+    assert [person.clicker for person in report.annotators] == pytest.approx([1 / (1 + np.exp(odds))] * 2)
 
 
 def test_disputes_come_with_pictures_and_votes(tmp_path):

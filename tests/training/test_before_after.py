@@ -1,5 +1,7 @@
 """Before and after: a difference is only told where there are answers enough to see it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -50,3 +52,5 @@ def test_answers_on_pictures_that_training_never_saw_count_on_their_own(tmp_path
     )  # fmt: skip
     report = compare(config)
     assert 0 < report["held_out_new"]["difference"]["count"] < report["held_out"]["difference"]["count"]
+    assert compare(replace(config, train=job.held_out))["held_out_new"] is None
+    assert "held_out_new" not in compare(replace(config, train=None))

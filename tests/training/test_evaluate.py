@@ -67,6 +67,18 @@ def test_intervals_cover_the_mean_and_count_groups_not_trials():
     assert (sure.value, sure.low, sure.high, sure.count) == (1, 1, 1, 9)
 
 
+def test_trials_that_share_any_of_their_images_are_no_separate_evidence():
+    """The interval covers the truth as often as it says, where every image is hard or easy by itself."""
+    rng, covered, naive = np.random.default_rng(0), 0, 0
+    for _ in range(60):
+        ease = rng.normal(0, 1.2, 60)
+        triplets = np.stack([rng.permutation(60)[:3] for _ in range(400)])
+        hits = rng.uniform(size=400) < 1 / (1 + np.exp(-ease[triplets].sum(1)))
+        figures = [bootstrap(hits, images, chance=0.5) for images in (triplets, triplets[:, 0])]
+        covered, naive = (n + (f.low <= 0.5 <= f.high) for n, f in zip((covered, naive), figures, strict=True))
+    assert covered >= 54 and naive < covered - 6
+
+
 def test_label_triplets_share_the_first_label_and_draw_labels_evenly():
     labels = ["a"] * 200 + ["b"] * 10 + ["c"] * 30
     rows = draw_label_triplets(labels, count=3000)

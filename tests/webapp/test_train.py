@@ -174,6 +174,15 @@ def test_too_few_answers_show_no_number():
     assert "Nobody answered a random question" in train_view.report_page({"rig": {"before": 0.5, "after": 0.5}}, "en")
 
 
+def test_the_verdict_goes_by_pictures_that_training_did_not_show():
+    better = {"verdict": "better", "difference": figure(0.1, 400, 0.04)}
+    alike = {"verdict": "alike", "difference": figure(0.0, 90, 0.04)}
+    assert "agrees with more" in train_view.verdict_words({"held_out": better}, "en")
+    assert "On 90 held-out" in train_view.verdict_words({"held_out": better, "held_out_new": alike}, "en")
+    seen = {"held_out": better, "held_out_new": None}
+    assert "picture that was trained on" in train_view.verdict_words(seen, "en")
+
+
 def test_the_study_between_two_bundles_is_asked_once(store, tmp_path, short_clip):
     run = prepare_run(new_folder(), make_job(tmp_path))
     with pytest.raises(InputError, match="animated no clip"):

@@ -3,7 +3,9 @@
     python -m training.measure.before_after --before freeavatar/weights/default --after RUN/encoder/weights --out DIR
     python -m training.measure.before_after --before A --after B --held-out held_out.jsonl --images images --out DIR
 
-Both are measured on the same triplets, and the interval is that of the difference, pair by pair. Writes
+Both are measured on the same triplets, and the interval is that of the difference, triplet by triplet.
+``held_out_new`` is measured where no picture was trained on; it is null where no held-out answer is like that, and
+absent where all are. Writes
 ``report.json`` and, of the clip, ``both.mp4`` (actor, before, after) and one film of each panel, for an A/B study.
 """
 
@@ -59,7 +61,7 @@ class CompareConfig:
     images: Path | None = None
     """Folder of their images; default the file's own."""
     train: Path | None = None
-    """Triplets that were trained on: held-out ones without a picture of these count once more on their own."""
+    """Triplets that were trained on: held-out ones without a picture of these are what the verdict goes by."""
     validation: int = VALIDATION
     """Faces of the shipped validation set."""
     clip: Path | None = None
@@ -87,10 +89,10 @@ class Pair:
         return "alike" if (high - low) / 2 <= WIDEST else "too few"
 
 
-def pair(before: np.ndarray, after: np.ndarray, groups: np.ndarray, *, chance: float) -> Pair:
-    """Compare hits ``(T,)`` of the same trials; ``groups`` are resampled whole, as in ``bootstrap``."""
+def pair(before: np.ndarray, after: np.ndarray, images: np.ndarray, *, chance: float) -> Pair:
+    """Compare hits ``(T,)`` of the same trials; ``images`` are resampled, as in ``bootstrap``."""
     change = after.astype(float) - before.astype(float)
-    one, two, both = (bootstrap(hits, groups, chance=chance) for hits in (before, after, change))
+    one, two, both = (bootstrap(hits, images, chance=chance) for hits in (before, after, change))
     return Pair(one, two, both)
 
 
@@ -127,11 +129,14 @@ def _on_answers(config: CompareConfig, bundles: list[Bundle], device: torch.devi
     ]  # fmt: skip
     hits = [held.hits(bundle.encoder, device) for held, bundle in zip(answers, bundles, strict=True)]
     triplets = answers[0].triplets
-    found = {"held_out": _told(pair(hits[0], hits[1], triplets.index[:, 0], chance=1 / 3))}
+    found: dict[str, Any] = {"held_out": _described(pair(hits[0], hits[1], triplets.index, chance=1 / 3))}
     seen = _names(config.train) if config.train else set()
     is_new = np.array([Path(name).name not in seen for name in triplets.images])[triplets.index].all(1)
+    if not is_new.all():
+        found["held_out_new"] = None
     if 0 < is_new.sum() < len(is_new):
-        found["held_out_new"] = _told(pair(hits[0][is_new], hits[1][is_new], triplets.index[is_new, 0], chance=1 / 3))
+        fresh = pair(hits[0][is_new], hits[1][is_new], triplets.index[is_new], chance=1 / 3)
+        found["held_out_new"] = _described(fresh)
     return found
 
 
@@ -154,8 +159,8 @@ def _on_shipped(config: CompareConfig, bundles: list[Bundle], device: torch.devi
         features, embedding = (np.concatenate(column) for column in zip(*parts, strict=True))
         hits.append(triplet_hits(*(embedding[triplets[:, k]] for k in range(3))))
         errors.append(rig_correlation(bundle, features, rigs, device))
-    shipped = pair(hits[0], hits[1], triplets[:, 0], chance=1 / 3)
-    return {"validation": _told(shipped), "rig": {"before": errors[0], "after": errors[1]}}
+    shipped = pair(hits[0], hits[1], triplets, chance=1 / 3)
+    return {"validation": _described(shipped), "rig": {"before": errors[0], "after": errors[1]}}
 
 
 def rig_correlation(bundle: Bundle, features: np.ndarray, rigs: np.ndarray, device: torch.device) -> float:
@@ -202,7 +207,7 @@ def _panels(films: list[VideoReader], width: int) -> Iterator[tuple[float, dict[
         yield before.time, {name: np.ascontiguousarray(picture) for name, picture in panels.items()}
 
 
-def _told(pair: Pair) -> dict[str, Any]:
+def _described(pair: Pair) -> dict[str, Any]:
     return {**asdict(pair), "verdict": pair.verdict}
 
 
@@ -210,7 +215,7 @@ def main(config: CompareConfig) -> None:
     """Print the figures."""
     report = compare(config)
     for name in ("held_out", "held_out_new", "validation"):
-        if name in report:
+        if report.get(name):
             found = report[name]
             print(f"{name}: {found['before']['value']:.3f} -> {found['after']['value']:.3f}, {found['verdict']}")
     print(f"rig: {report['rig']['before']:.3f} -> {report['rig']['after']:.3f}")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 RESAMPLES = 2000
+_AT_ONCE = 50
+"""Resamples held in memory together."""
 
 
 @dataclass(frozen=True)
@@ -26,21 +28,28 @@ class Figure:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}] of {self.count} (chance {self.chance:.3f})"
 
 
-def bootstrap(hits: np.ndarray, groups: np.ndarray, *, chance: float, seed: int = 0) -> Figure:
-    """Mean of hits; the interval resamples groups whole, as trials that share an image are no separate evidence.
+def bootstrap(hits: np.ndarray, images: np.ndarray, *, chance: float, seed: int = 0) -> Figure:
+    """Mean of hits, with an interval that knows that trials share images, and are no separate evidence then.
+
+    Images are drawn with replacement, and a trial weighs the product of its images' counts: the pigeonhole bootstrap
+    (Owen 2007, "The pigeonhole bootstrap", Annals of Applied Statistics 1).
 
     Args:
         hits: ``(T,)`` bool or in [0, 1].
-        groups: what each trial hangs on, e.g. its anchor, ``(T,)``.
+        images: which images, or other things that vary, each trial shows, ``(T, K)`` or ``(T,)``; of a trial all
+            different.
         chance: what blind guessing gives.
         seed: of the resampling.
     """
-    _, group = np.unique(groups, return_inverse=True)
-    total, count = np.bincount(group, hits.astype(np.float64)), np.bincount(group)
-    rng = np.random.default_rng(seed)
-    draws = rng.integers(len(count), size=(RESAMPLES, len(count)), dtype=np.int32)
-    means = total[draws].sum(1) / count[draws].sum(1)
-    low, high = np.quantile(means, [0.025, 0.975])
+    names, index = np.unique(images.reshape(len(hits), -1), return_inverse=True)
+    index = index.reshape(len(hits), -1)
+    rng, means = np.random.default_rng(seed), []
+    for _ in range(0, RESAMPLES, _AT_ONCE):
+        counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=_AT_ONCE)
+        weights = np.prod([counts[:, column] for column in index.T], axis=0, dtype=np.float64)
+        total = weights.sum(1)
+        means.append((weights @ hits.astype(np.float64))[total > 0] / total[total > 0])
+    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
     return Figure(float(np.mean(hits)), float(low), float(high), len(hits), float(chance))
 
 

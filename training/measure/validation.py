@@ -69,7 +69,7 @@ class HeldOutTriplets:
 
     def figure(self, encoder: nn.Module, device: torch.device) -> Figure:
         """Share of hits, with its interval."""
-        return bootstrap(self.hits(encoder, device), self.triplets.index[:, 0], chance=1 / 3)
+        return bootstrap(self.hits(encoder, device), self.triplets.index, chance=1 / 3)
 
 
 @torch.no_grad()

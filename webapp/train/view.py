@@ -186,7 +186,7 @@ def report_page(report: dict[str, Any], language: str) -> str:
     """Before and after, and what it means."""
     if not report:
         return ""
-    rows = [_row(name, report[name], language) for name in _MEASURED if name in report]
+    rows = [_row(name, report[name], language) for name in _MEASURED if report.get(name)]
     if "rig" in report:
         before, after = report["rig"]["before"], report["rig"]["after"]
         rows.append(
@@ -215,9 +215,9 @@ def _row(name: str, pair: dict[str, Any], language: str) -> str:
 
 def verdict_words(report: dict[str, Any], language: str) -> str:
     """What the figures say, in a sentence or two."""
-    pair = report.get("held_out")
+    pair = report.get("held_out_new", report.get("held_out"))
     if pair is None:
-        return say(language, "train.verdict.none")
+        return say(language, "train.verdict.seen" if report.get("held_out") else "train.verdict.none")
     count, points = pair["difference"]["count"], f"{100 * pair['difference']['value']:+.1f}"
     return say(language, f"train.verdict.{pair['verdict']}", count=count, points=points)
 
