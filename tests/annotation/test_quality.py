@@ -6,6 +6,7 @@ import pytest
 from crowdkit.aggregation import OneCoinDawidSkene
 from crowdkit.metrics.data import alpha_krippendorff
 
+from annotation.asking.desk import Desk
 from annotation.people.simulate import Oracle, SimulateOptions, simulate
 from annotation.results.disputes import disputed
 from annotation.results.quality import dawid_skene, krippendorff_alpha, measure_quality
@@ -71,10 +72,11 @@ def test_those_who_click_by_chance_are_found(tmp_path):
     assert sum(person.is_excluded for person in again.annotators) == 1 and again.alpha > report.alpha
 
 
-def test_gold_judges_the_annotator_once_and_agreement_not_at_all(tmp_path):
+def test_gold_judges_the_annotator_once_and_agreement_not_at_all(tmp_path, monkeypatch):
     """Everybody is right on gold: that is evidence of nine tenths right, and no more."""
     store = make_store(tmp_path / "a.db")
-    change_settings(store, check_share=1.0, random_share=0.0, grid_share=0.0)
+    change_settings(store, grid_share=0.0)
+    monkeypatch.setattr(Desk, "_draw_purpose", staticmethod(lambda *_: "gold"))
     with store.write() as db:
         for k in range(12):
             row = (f"{k:032d}", "odd", "gold", "test", None, None, None, 0, 0, now())
