@@ -16,7 +16,7 @@ from torch import nn
 from freeavatar.errors import InputError
 from tests.files import ROOT
 from training.engine.batches import prefetched, seed_of, shuffled
-from training.engine.loop import run
+from training.engine.loop import INTERRUPTED, enter, run
 from training.engine.metrics import read_metrics
 from training.engine.optimizer import averaging, rate_at
 from training.engine.stage import EngineConfig, Stage
@@ -104,6 +104,19 @@ def test_sigterm_saves_and_returns(tmp_path):
     half = train(config, on_step=lambda step: os.kill(os.getpid(), signal.SIGTERM) if step == 4 else None)
     assert len(half) == 4
     np.testing.assert_allclose(train(config), whole, rtol=1e-5)
+
+
+def test_a_stage_that_was_ended_does_not_exit_as_if_it_were_done(tmp_path):
+    before, config = signal.getsignal(signal.SIGTERM), config_of(tmp_path / "run", save_minutes=9.0)
+    kill = {4: lambda: os.kill(os.getpid(), signal.SIGTERM)}
+    try:
+        with pytest.raises(SystemExit) as ended:
+            enter(lambda: train(config, on_step=lambda step: kill.get(step, int)()))
+        assert ended.value.code == INTERRUPTED == 143 and len(curve(tmp_path / "run")) == 4
+        enter(lambda: train(config))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert len(curve(tmp_path / "run")) > 4
 
 
 def test_two_processes_equal_one(tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.distributed.run import get_args_parser
 
-from annotation.store.forgetting import _models_trained_on
+from annotation.store.forgetting import _trained_on
 from freeavatar.errors import InputError, WeightsError
 from freeavatar.models import load_bundle
 from freeavatar.models.library import bundle_id, find_bundle, list_bundles
@@ -69,8 +69,8 @@ def test_a_run_makes_a_whole_bundle_that_says_where_it_came_from(prepared):
     assert any("held_out_low" in line for line in read_metrics(run.folder / "encoder"))
     assert run.config.sha256["train.jsonl"] in (run.folder / "encoder" / "config.json").read_text()
     snapshot = {"path": "moved", "sha256": run.config.sha256["train.jsonl"]}
-    known = _models_trained_on([snapshot], [runs_folder(), bundles_folder()])
-    assert str(run.folder / "config.json") in known and str(entry.folder / "lineage.json") in known
+    known = [path for folder in (runs_folder(), bundles_folder()) for path in _trained_on([snapshot], folder)]
+    assert run.folder / "config.json" in known and entry.folder / "lineage.json" in known
 
 
 def test_stages_run_in_order_and_a_resumed_run_skips_what_is_done(prepared, monkeypatch):
@@ -98,6 +98,15 @@ def test_a_killed_stage_is_told_as_killed(prepared, monkeypatch):
     assert run_steps(monkeypatch, prepared.folder, killed) == 1
     run = read_run(prepared.folder)
     assert run.state == "failed" and "killed (SIGKILL" in run.reason and "resume" in run.reason
+
+
+def test_a_stage_that_alone_is_told_to_end_is_not_done(prepared, monkeypatch):
+    """What it had saved by then is no bundle; the next start goes on."""
+    ended = "import os, signal; signal.signal(signal.SIGTERM, lambda *_: os._exit(143)); os.kill(os.getpid(), 15)"
+    assert run_steps(monkeypatch, prepared.folder, script("encoder", ended)) == 1
+    run = read_run(prepared.folder)
+    assert run.state == "failed" and "killed (SIGTERM)" in run.reason
+    assert run.status["done"] == [] and "bundle" not in run.status
 
 
 def test_a_run_whose_process_is_gone_counts_as_failed(prepared):

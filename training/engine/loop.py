@@ -9,7 +9,8 @@ checkpoints, metrics, and any number of processes::
 A step is made of ``parts``: batches of their own, whose gradients are averaged. One process works through all
 of them, several share them out, so that the same settings give the same curve on any number of processes.
 A run's folder keeps config.json, metrics.jsonl (and TensorBoard's files, if it is installed), checkpoint.pt
-and weights. The same command goes on from the checkpoint, exactly: SIGTERM saves one and ends with 0.
+and weights. The same command goes on from the checkpoint, exactly: SIGTERM saves one and ends with 143, as a
+shell reports it.
 """
 
 import json
@@ -78,16 +79,21 @@ def _processes(device: torch.device) -> Iterator[None]:
         distributed.destroy_process_group()
 
 
+INTERRUPTED = 128 + signal.SIGTERM
+"""Exit code of a stage that saved before its end: whoever takes 0 for done must not take this for it."""
+_ENDED = threading.Event()
+
+
 @contextmanager
 def _noticing_sigterm() -> Iterator[threading.Event]:
     """An event that SIGTERM sets, in place of ending the process."""
-    event = threading.Event()
+    _ENDED.clear()
     if threading.current_thread() is not threading.main_thread():
-        yield event
+        yield _ENDED
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: event.set())
+    before = signal.signal(signal.SIGTERM, lambda *_: _ENDED.set())
     try:
-        yield event
+        yield _ENDED
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -279,11 +285,13 @@ def _keep_settings(out: Path, settings: Any, sources: dict[str, str]) -> None:
 
 
 def enter(main: Callable[[], Any]) -> None:
-    """Call a stage's main function from the command line: errors in one sentence, SIGTERM ends with 0."""
+    """Call a stage's main function from the command line: errors in one sentence, SIGTERM ends with INTERRUPTED."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(INTERRUPTED))
     try:
         main()
+        if _ENDED.is_set():
+            sys.exit(INTERRUPTED)
     except (FreeAvatarError, FloatingPointError, ValueError) as error:
         sys.exit(f"{MARK}{error}")
     except OSError as error:

@@ -24,7 +24,7 @@ from typing import Any
 from freeavatar.files import replacing
 from freeavatar.models import load_encoder
 from freeavatar.models.library import add_bundle
-from training.engine.loop import MARK
+from training.engine.loop import INTERRUPTED, MARK
 from training.jobs.job import LOG, STOP, JobConfig, read_run, read_status, write_status
 from training.jobs.launching import ROOT, started_at
 from training.renders.rehearsal import portraits_folder, rehearsal_folder
@@ -210,8 +210,8 @@ def reason_of(code: int, log: Path, start: int) -> str:
     marked = [line.partition(MARK)[2] for line in lines if MARK in line]
     if marked:
         return marked[-1]
-    if code < 0:
-        name = signal.Signals(-code).name
+    if code < 0 or code == INTERRUPTED:
+        name = signal.Signals(-code if code < 0 else signal.SIGTERM).name
         why = ", as the system does when memory runs out" if name == "SIGKILL" else ""
         return f"the trainer was killed ({name}{why}): resume goes on from the last checkpoint."
     errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception)\b", line)]
