@@ -102,6 +102,7 @@ class Store:
             UnavailableError: another program holds the lock too long, the disk is full, or the file cannot be written.
         """
         db = self.db
+        assert not getattr(self._local, "is_reading", False), "a snapshot is rolled back: write before or after it"
         if db.conn.in_transaction:
             yield db
             return
@@ -133,11 +134,16 @@ class Store:
 
     @contextmanager
     def snapshot(self) -> Iterator[Database]:
-        """Several reads of one moment, whatever others write meanwhile."""
+        """Several reads of one moment, whatever others write meanwhile; inside of :meth:`write`, of what it wrote."""
+        if self.db.conn.in_transaction:
+            yield self.db
+            return
         self.db.conn.execute("begin")
+        self._local.is_reading = True
         try:
             yield self.db
         finally:
+            self._local.is_reading = False
             self.db.conn.execute("rollback")
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:

@@ -71,6 +71,16 @@ def test_a_newer_database_is_refused_untouched(tmp_path):
         Store(tmp_path / "a.db")
 
 
+def test_a_write_inside_a_snapshot_is_no_silent_loss(tmp_path):
+    store = Store(tmp_path / "a.db")
+    with pytest.raises(AssertionError, match="write before or after"), store.snapshot():
+        store.set("quota", 1)
+    with store.write(), store.snapshot():
+        store.set("quota", 2)
+    with store.snapshot():
+        assert store.get("quota") == 2
+
+
 def test_a_locked_database_is_one_sentence(tmp_path):
     store = Store(tmp_path / "a.db", timeout=0.1)
     other = sqlite3.connect(tmp_path / "a.db", isolation_level=None)

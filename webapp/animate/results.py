@@ -39,8 +39,11 @@ KEYS = """() => document.addEventListener('keyup', ({ target }) => {
   if (isSlider) target.dispatchEvent(new PointerEvent('pointerup', { bubbles: true }));
 })"""
 """Tells that a slider came to rest after a key, too: Gradio listens to the pointer alone."""
-SHOWN = 13
-"""How many components :attr:`Results.shown` names."""
+_FILLED = (
+    "id", "pinned", "panel", "avatar", "video", "second", "again", "model_of", "model", "zip", "profile", "files",
+    "unpin",
+)  # fmt: skip
+"""What :func:`show` fills, in the order in which clients of the API get it."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,7 @@ class Results:
     @property
     def shown(self) -> list[Any]:
         """What :func:`show` fills."""
-        return [
-            self.id, self.pinned, self.panel, self.avatar, self.video, self.second, self.again, self.model_of,
-            self.model, self.zip, self.profile, self.files, self.unpin,
-        ]  # fmt: skip
+        return [getattr(self, name) for name in _FILLED]
 
 
 def build_results() -> Results:
@@ -134,20 +134,31 @@ def _example() -> dict[str, Any]:
     return {"video": by_ending.get(".mp4"), "model": by_ending.get(".glb"), "files": files}
 
 
-def show(run: Run) -> list[Any]:
-    """Values of :attr:`Results.shown`."""
+def show(run: Run | None) -> list[Any]:
+    """Values of :attr:`Results.shown`; without a run they stay as they are."""
+    filled = _filled(run) if run else dict.fromkeys(_FILLED, gr.skip())
+    return [filled[name] for name in _FILLED]
+
+
+def _filled(run: Run) -> dict[str, Any]:
     last = float(player_of(run).take.track.times[-1])
     choices = [(label_of(name), name) for name in run.avatars]
     profile = str(run.profile) if run.profile.exists() else None
-    return [
-        run.id, None, gr.Column(visible=True),
-        gr.Dropdown(choices=choices_of(list(run.avatars)), value=run.avatars[0]),
-        str(run.video), gr.Slider(maximum=max(math.ceil(1000 * last) / 1000, 0.01), value=0), gr.Button(visible=False),
-        gr.Radio(choices=choices, value=run.avatars[0], visible=len(choices) > 1),
-        str(run.folder / run.files[run.avatars[0]]["glb"]), gr.DownloadButton(value=str(run.zip), visible=True),
-        gr.DownloadButton(value=profile, visible=profile is not None), [str(path) for path in run.downloads],
-        gr.Button(visible=False),
-    ]  # fmt: skip
+    return {
+        "id": run.id,
+        "pinned": None,
+        "panel": gr.Column(visible=True),
+        "avatar": gr.Dropdown(choices=choices_of(list(run.avatars)), value=run.avatars[0]),
+        "video": str(run.video),
+        "second": gr.Slider(maximum=max(math.ceil(1000 * last) / 1000, 0.01), value=0),
+        "again": gr.Button(visible=False),
+        "model_of": gr.Radio(choices=choices, value=run.avatars[0], visible=len(choices) > 1),
+        "model": str(run.folder / run.files[run.avatars[0]]["glb"]),
+        "zip": gr.DownloadButton(value=str(run.zip), visible=True),
+        "profile": gr.DownloadButton(value=profile, visible=profile is not None),
+        "files": [str(path) for path in run.downloads],
+        "unpin": gr.Button(visible=False),
+    }
 
 
 def connect_results(results: Results, controls: Controls) -> None:
@@ -204,7 +215,7 @@ def restore(request: gr.Request) -> list[Any]:
     """What a link brings back: status, :attr:`Results.shown`, controls and cast; the example without one."""
     language = language_of(request)
     id = request.query_params.get("run")
-    nothing = [gr.skip()] * (SHOWN + len(values_of({})) + 1)
+    nothing = [*show(None), *(gr.skip() for _ in values_of({})), gr.skip()]
     if not id:
         return [note(say(language, "run.example")), *nothing]
     try:

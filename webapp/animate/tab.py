@@ -14,7 +14,6 @@ from webapp.animate.moment import curves_of, faces_at
 from webapp.animate.results import (
     KEYS,
     LINK,
-    SHOWN,
     Results,
     build_results,
     connect_results,
@@ -82,7 +81,7 @@ def _steps(work: Callable[..., Iterator[Step]]) -> Callable[..., Iterator[list[A
     def steps(request: gr.Request, *values: Any) -> Iterator[list[Any]]:
         with closing(cast(Any, work(request, *values))) as working:
             for status, result in working:
-                yield [status, *(show(result) if result else [gr.skip()] * SHOWN)]
+                yield [status, *show(result)]
 
     return steps
 
