@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from freeavatar.animations import animations_folder
 from freeavatar.errors import FreeAvatarError
@@ -20,7 +21,7 @@ from freeavatar.explore.export import plotly_script
 from freeavatar.paths import avatars_folder
 from webapp.admin import tab as admin
 from webapp.animate import tab as animate
-from webapp.common.doors import PASSWORD, is_allowed
+from webapp.common.doors import PASSWORD, LocalOnly, is_allowed, password_set
 from webapp.common.scripts import scripts
 from webapp.common.theme import CSS, THEME
 from webapp.common.words import I18N, word
@@ -29,8 +30,8 @@ from webapp.label import tab as label
 from webapp.train import tab as train
 
 TABS = ("animate", "label", "explore", "train", "admin")
-BEHIND_THE_DOOR = ("train", "admin")
-"""Tabs that change things for all: off this machine they need a password."""
+BEHIND_THE_DOOR = ("explore", "train", "admin")
+"""Tabs that change things for all, or show the pictures of the pool: off this machine they need a password."""
 
 
 def build(tabs: Sequence[str] = TABS, *, labels: Path | None = None) -> gr.Blocks:
@@ -66,10 +67,12 @@ def launch(demo: gr.Blocks, *, tabs: Sequence[str] = TABS, **options: object) ->
     folders = (
         [str(path) for path in (animations_folder(), avatars_folder(), animate.EXAMPLES)] if "animate" in tabs else []
     )
+    is_local = not password_set() and bool(set(tabs) & set(BEHIND_THE_DOOR))
     return demo.queue(default_concurrency_limit=4).launch(
         theme=THEME, css=CSS + animate.CSS + label.CSS + explore.CSS + train.CSS + admin.CSS, i18n=I18N,
         max_file_size="500mb" if {"animate", "explore"} & set(tabs) else "1kb",
-        enable_monitoring=False, run_history=False, allowed_paths=folders, footer_links=[], share=False, **options,
+        enable_monitoring=False, run_history=False, allowed_paths=folders, footer_links=[], share=False,
+        app_kwargs={"middleware": [Middleware(LocalOnly)]} if is_local else None, **options,
     )  # fmt: skip
 
 
@@ -85,7 +88,9 @@ def main() -> None:
     tabs = [name for name in args.tabs if name not in BEHIND_THE_DOOR or is_allowed(args.host)]
     try:
         if not tabs:
-            raise FreeAvatarError("off this machine the tabs train and admin need a password: set {}.", PASSWORD)
+            raise FreeAvatarError(
+                "off this machine the tabs explore, train and admin need a password: set {}.", PASSWORD
+            )
         if "animate" in tabs:
             threading.Thread(target=animate.warm_up).start()
         launch(

@@ -36,6 +36,7 @@ class Table:
     title: str
     ids: Sequence[str]
     sources: Sequence[str]
+    """Where the images come from, as others may read it: no path of this machine."""
     vectors: np.ndarray
     """``(N, 16)``."""
     points: np.ndarray
@@ -103,7 +104,7 @@ def to_page(table: Table, sheets: Sequence[str], cells: Sequence[int], *, note: 
     words = list(table.words[first]) if first else [""] * len(table.ids)
     data = {
         "points": base64.b64encode(np.ascontiguousarray(table.points, np.float32).tobytes()).decode(),
-        "dims": table.points.shape[1], "words": words, "sources": [Path(s).name for s in table.sources],
+        "dims": table.points.shape[1], "words": words, "sources": list(table.sources),
         "sheets": list(sheets), "cells": list(cells), "cell": THUMBNAILS.cell, "columns": THUMBNAILS.columns,
     }  # fmt: skip
     return _PAGE.substitute(

@@ -16,12 +16,15 @@ from annotation.store.store import Store
 from freeavatar.errors import FaceError, InputError, WeightsError
 from freeavatar.models import DEFAULT_WEIGHTS, load_bundle, save_bundle
 from tests.labels import add_annotators, make_desk, make_store
+from webapp.common import doors
 from webapp.explore.desk import Explorer
 from webapp.explore.jobs import Jobs
 from webapp.explore.pool import label_of, read_judgements
 
 CHROMIUM = shutil.which("chromium")
 DEFAULT = {"bundle": "default"}
+OWN, OWN_CLIP = f"explore-{'0' * 32}.png", f"explore-{'0' * 32}.mp4"
+"""Names of uploads of the page."""
 
 
 def unpack(text: str, kind: str) -> np.ndarray:
@@ -110,14 +113,17 @@ def test_a_click_finds_neighbours_a_rig_and_avatars(desk):
 
 
 def test_a_search_lands_among_its_neighbours_and_keeps_no_file(desk, face, tmp_path):
-    upload = tmp_path / "uploads" / "smile.png"
+    upload, theirs = tmp_path / "uploads" / OWN, tmp_path / "uploads" / "smile.png"
     shutil.copy(face, upload)
+    shutil.copy(face, theirs)
     ref = desk.looking.find({"path": str(upload), "name": "smile.png"})["ref"]
     found = desk.looking.look(opened(desk) | {"ref": ref})
     assert found["caption"] == "smile.png" and len(found["near"]) == 8 and not upload.exists()
     cv2.imwrite(str(upload), np.full((200, 200, 3), 90, np.uint8))
-    with pytest.raises(InputError, match="did not arrive"):
-        desk.looking.find({"path": str(face)})  # outside the uploads
+    for path in (face, theirs):  # outside the uploads, and another tab's
+        with pytest.raises(InputError, match="did not arrive"):
+            desk.looking.find({"path": str(path)})
+    assert theirs.exists()
     with pytest.raises(FaceError, match="no face was found in grey"):
         desk.looking.find({"path": str(upload), "name": "grey.png"})
 
@@ -157,8 +163,8 @@ def test_a_bundle_without_a_decoder_draws_map_and_path_and_says_what_it_lacks(de
     assert desk.map(request)["dims"] == 2 and len(desk.looking.look(request | {"ref": "p:0"})["near"]) == 8
     with pytest.raises(WeightsError, match="the bundle half has no decoder"):
         desk.looking.decode(request | {"ref": "p:0"})
-    upload = shutil.copy(short_clip, tmp_path / "uploads" / "a.mp4")
-    end = finished(desk, desk.moving.trace(request | {"path": str(upload)}))
+    upload = shutil.copy(short_clip, tmp_path / "uploads" / OWN_CLIP)
+    end = finished(desk, desk.moving.trace(request | {"path": str(upload), "name": "a.mp4"}))
     path = desk.moving.clip(request | end["result"])
     assert [track["name"] for track in path["tracks"]] == ["actor"]
     assert desk.moving.clip(opened(desk) | end["result"])["name"] == "a.mp4"  # one encoder is one space
@@ -189,7 +195,7 @@ def test_two_bundles_show_what_changed_and_what_annotators_say(tmp_path, user_ho
 
 
 def test_a_clip_is_drawn_looked_at_and_dropped(desk, short_clip, tmp_path, user_home):
-    upload = tmp_path / "uploads" / "a.mp4"
+    upload = tmp_path / "uploads" / OWN_CLIP
     shutil.copy(short_clip, upload)
     request = opened(desk)
     end = finished(desk, desk.moving.trace(request | {"path": str(upload), "name": "a.mp4"}))
@@ -209,7 +215,7 @@ def test_a_clip_is_drawn_looked_at_and_dropped(desk, short_clip, tmp_path, user_
 
 
 def test_a_video_without_a_face_leaves_nothing_behind(desk, tmp_path, user_home):
-    upload = tmp_path / "uploads" / "broken.mp4"
+    upload = tmp_path / "uploads" / OWN_CLIP
     upload.write_bytes(b"no video")
     end = finished(desk, desk.moving.trace(opened(desk) | {"path": str(upload), "name": "broken.mp4"}))
     assert end["state"] == "failed" and len(end["words"]) > 20
@@ -231,14 +237,43 @@ def test_questions_are_queued_where_that_is_allowed(tmp_path):
     store = a_pool(tmp_path)
     count = "select count(*) from questions"
     closed = Explorer(store, uploads=tmp_path, may_ask=False)
-    with pytest.raises(InputError, match="where the app runs"):
+    with pytest.raises(InputError, match="where the Label admin tab is served"):
         closed.ask(opened(closed) | {"indices": [0, 1, 2]})
-    guarded = Explorer(store, uploads=tmp_path, password="secret")
-    with pytest.raises(InputError, match="not the password"):
-        guarded.ask(opened(guarded) | {"indices": [0, 1, 2], "password": "sesame"})
     assert store.value(count) == 0
-    assert guarded.ask(opened(guarded) | {"indices": [0, 1, 2], "password": "secret"}) == {"queued": 1}
+    allowed = Explorer(store, uploads=tmp_path)
+    assert allowed.ask(opened(allowed) | {"indices": [0, 1, 2]}) == {"queued": 1}
     assert store.value(count) == 1
+
+
+def test_nothing_is_shown_before_the_password(tmp_path, monkeypatch):
+    monkeypatch.setattr(doors, "_WRONG_PAUSE", 0)
+    desk = Explorer(a_pool(tmp_path), uploads=tmp_path, password="secret")
+    acts = {act.__name__: act for act in desk.acts}
+    assert acts["start"]({}) == {"is_locked": True}
+    for name in acts.keys() - {"start", "enter"}:
+        for key in ({}, {"key": ""}, {"key": "guess"}):
+            with pytest.raises(InputError, match="give the password first"):
+                acts[name](DEFAULT | key)
+    with pytest.raises(InputError, match="this is not the password"):
+        acts["enter"]({"password": "sesame"})
+    key = acts["enter"]({"password": "secret"})
+    assert acts["start"](key)["bundles"] and acts["open"](DEFAULT | key)["missing"] == 40
+
+
+def test_what_is_taken_home_names_no_path_of_the_server(tmp_path):
+    store = a_pool(tmp_path, 4)
+    sources = ["/home/me/faces/joy/1.png", "C:\\faces\\2.png", "https://x.org/3.png", "clips/take.mp4#3"]
+    with store.write() as db:
+        for k, source in enumerate(sources):
+            db.execute("update images set source = ? where id = ?", (source, f"{k:032x}"))
+    desk = Explorer(store, uploads=tmp_path)
+    request = opened(desk)
+    for kind in ("list", "csv", "npz", "html"):
+        data = base64.b64decode(desk.export(request | {"kind": kind})["data"])
+        data = data.replace(b"\0", b"")  # NumPy's text has four bytes a letter
+        assert not any(path in data for path in (b"/home/me", b"faces\\", b"joy/", b"clips/")), kind
+    listed = base64.b64decode(desk.export(request | {"kind": "list"})["data"]).decode().splitlines()
+    assert [line.split("\t")[1] for line in listed] == ["1.png", "2.png", "https://x.org/3.png", "take.mp4#3"]
 
 
 def test_a_stopped_job_ends_and_says_so():
@@ -356,6 +391,27 @@ def outermost(page) -> int:
             return [...x].map((_, k) => k).sort((a, b) => far(b) - far(a))[0];
         }"""
     )
+
+
+def test_the_page_asks_for_the_password_and_shows_the_map_then(server, visit, monkeypatch):
+    monkeypatch.setenv("FREEAVATAR_HOME", str(server[1].path.parent))
+    monkeypatch.setenv(doors.PASSWORD, "secret")
+    monkeypatch.setattr(doors, "_WRONG_PAUSE", 0)
+    demo = app.build(("label", "explore"), labels=server[1].path)
+    _, url, _ = app.launch(demo, tabs=("label", "explore"), prevent_thread_lock=True, quiet=True)
+    page = visit.context.browser.new_page()
+    page.goto(url)
+    page.get_by_role("tab", name="Explore", exact=True).click()
+    for typed in ("sesame", "secret"):
+        page.fill(".exp-door input", typed)
+        page.click(".exp-door button")
+        if typed == "sesame":
+            page.wait_for_selector(".exp-say:has-text('not the password')")
+    page.wait_for_selector(".exp[data-drawn] figcaption:has-text('40 faces')")
+    page.reload()
+    show_map(page)  # the tab remembers
+    page.close()
+    demo.close()
 
 
 def test_a_point_shows_its_face_on_hover_and_its_neighbours_on_a_click(page):

@@ -5,6 +5,7 @@ import json
 import shutil
 import sqlite3
 import threading
+import urllib.error
 import urllib.request
 
 import cv2
@@ -158,7 +159,7 @@ def test_the_admin_tab_is_absent_off_loopback_without_a_password(monkeypatch):
     assert doors.is_allowed("0.0.0.0")
 
 
-@pytest.mark.parametrize(("password", "absent"), [("", {"train", "admin"}), ("secret", set())])
+@pytest.mark.parametrize(("password", "absent"), [("", {"explore", "train", "admin"}), ("secret", set())])
 def test_the_app_serves_what_changes_things_to_others_with_a_password_alone(monkeypatch, password, absent):
     monkeypatch.setenv(doors.PASSWORD, password)
     monkeypatch.setattr("sys.argv", ["app.py", "--host", "0.0.0.0", "--no-browser"])
@@ -167,6 +168,33 @@ def test_the_app_serves_what_changes_things_to_others_with_a_password_alone(monk
     monkeypatch.setattr(app, "launch", lambda _, *, tabs, **options: seen.append(tabs))
     app.main()
     assert seen == [[name for name in app.TABS if name not in absent]] * 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_from_here"),
+    [
+        ({}, True),
+        ({"Host": "localhost:7860", "Origin": "http://localhost:7860"}, True),
+        ({"X-Forwarded-For": "203.0.113.9"}, False),
+        ({"Forwarded": "for=203.0.113.9"}, False),
+        ({"Host": "faces.example.org"}, False),
+        ({"Origin": "https://faces.example.org"}, False),
+    ],
+)
+def test_without_a_password_a_proxy_on_this_machine_opens_no_door(labels, headers, is_from_here, monkeypatch):
+    def status(url):
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as reply:
+                return reply.status, ""
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    monkeypatch.delenv(doors.PASSWORD, raising=False)
+    with serving(labels, ["label", "admin"]) as url:
+        code, text = status(url)
+        assert code == 200 if is_from_here else (code == 403 and "FREEAVATAR_ADMIN_PASSWORD" in text)
+    with serving(labels, ["label"]) as url:  # nothing to guard
+        assert status(url)[0] == 200
 
 
 def test_a_visit_by_keyboard_ends_with_a_code_and_outlives_a_reload(server, phone, labels):

@@ -4,6 +4,7 @@
 import { call as callServer, fill, say as sayOn, wait } from "../common/page.js";
 
 const MEMORY = "freeavatar.explore";
+const KEY = "freeavatar.explore.key";
 
 export const METHODS = { pca: "PCA", umap: "UMAP", tsne: "t-SNE" };
 
@@ -17,7 +18,7 @@ export function open(given) {
   Object.assign(state, { bundle: "default", other: "", method: "pca", dims: 2, colour: "cluster", selected: "", from: "",
     avatars: [], clips: [], camera: null, ranges: null });
   Object.assign(page, { given, root: given.element.querySelector(".exp"), sides: [], chosen: [], sheets: new Map(),
-    job: null, clips: [], offered: {}, seen: 0, ring: null, change: null, drawn: 0, isLasso: false });
+    key: sessionStorage.getItem(KEY) || "", job: null, clips: [], offered: {}, seen: 0, ring: null, change: null, drawn: 0, isLasso: false });
   try {
     Object.assign(state, JSON.parse(localStorage.getItem(MEMORY)) || {});
   } catch { /* private windows have no storage: the view starts anew */ }
@@ -29,6 +30,11 @@ export function keep() {
   } catch { /* as above */ }
 }
 
+export function keepKey(key) {
+  page.key = key;
+  sessionStorage.setItem(KEY, key);
+}
+
 export const $ = (selector) => page.root.querySelector(selector);
 export const unpack = (text, Kind) => new Kind(Uint8Array.from(atob(text), (c) => c.codePointAt(0)).buffer);
 export const figure = (value, digits = 2) =>
@@ -38,7 +44,7 @@ export const word = (key, values = {}) => fill(page.given.words[key], values);
 export const say = (text, isTrouble) => sayOn($(".exp-say"), text, isTrouble);
 
 const view = () => ({ bundle: state.bundle, token: page.sides[0]?.token, method: state.method, dims: state.dims,
-  avatars: state.avatars, language: page.given.language });
+  avatars: state.avatars, language: page.given.language, key: page.key });
 
 // As call(), but what is refused is for the caller to show.
 export const ask = (name, request) => callServer(page.given.server, name, { ...view(), ...request });

@@ -1,7 +1,9 @@
 """What the Explore page asks of the server, as plain dictionaries."""
 
 import base64
+import secrets
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +37,12 @@ class Explorer:
         store: the labels, whose pool is shown.
         uploads: where Gradio puts uploaded files; nothing outside is read.
         may_ask: whether visitors may queue questions.
-        password: asked for before that; empty for none.
+        password: asked for before anything is shown; empty for none.
     """
 
     def __init__(self, store: Store, *, uploads: Path, may_ask: bool = True, password: str = "") -> None:
         self._shelf, self._may_ask, self._password = Shelf(store, uploads), may_ask, password
+        self._keys: set[str] = set()
         self._jobs, clips = Jobs(on_end=store.close), Clips()
         faces = Faces(store, clips)
         self.looking, self.moving = Looking(self._shelf, faces), Moving(self._shelf, faces, clips, self._jobs)
@@ -48,17 +51,42 @@ class Explorer:
     def acts(self) -> list[Callable[[Reply], Reply]]:
         """Everything the page may ask."""
         looking, moving = self.looking, self.moving
-        return [
-            self.start, self.open, self.map, self.embed, self.job, self.stop, self.sheet, self.ask, self.export,
+        behind_the_door = [
+            self.open, self.map, self.embed, self.job, self.stop, self.sheet, self.ask, self.export,
             looking.look, looking.glimpse, looking.decode, looking.morph, looking.find, looking.compare,
             looking.neighbours, looking.faces, moving.trace, moving.clip, moving.moment, moving.drop,
         ]  # fmt: skip
+        return [self.start, self.enter, *map(self._guarded, behind_the_door)]
 
-    def start(self, _: Reply) -> Reply:
-        """What there is to choose from."""
+    def _is_in(self, request: Reply) -> bool:
+        return not self._password or request.get("key") in self._keys
+
+    def _guarded(self, act: Callable[[Reply], Reply]) -> Callable[[Reply], Reply]:
+        """An act that only those who gave the password may do."""
+
+        @wraps(act)
+        def guarded(request: Reply) -> Reply:
+            if not self._is_in(request):
+                raise InputError("give the password first: reload the page.")
+            return act(request)
+
+        return guarded
+
+    def enter(self, request: Reply) -> Reply:
+        """Give the password: ``key``, which goes with every further request."""
+        if not is_password(str(request.get("password", "")), self._password):
+            raise InputError("this is not the password.")
+        key = secrets.token_urlsafe(16)
+        self._keys.add(key)
+        return {"key": key}
+
+    def start(self, request: Reply) -> Reply:
+        """What there is to choose from; ``is_locked`` before the password was given."""
+        if not self._is_in(request):
+            return {"is_locked": True}
         return {
             "bundles": list(available_bundles()), "avatars": public_avatars(), "avatar": DEFAULT_AVATAR,
-            "may_ask": self._may_ask, "needs_password": bool(self._password),
+            "may_ask": self._may_ask,
             "thumbnails": {"cell": THUMBNAILS.cell, "columns": THUMBNAILS.columns},
         }  # fmt: skip
 
@@ -131,9 +159,7 @@ class Explorer:
     def ask(self, request: Reply) -> Reply:
         """Queue a set of images as questions of the Label tab."""
         if not self._may_ask:
-            raise InputError("questions can be queued where the app runs, or behind the Label admin tab's password.")
-        if self._password and not is_password(str(request.get("password", "")), self._password):
-            raise InputError("this is not the password of the Label admin tab.")
+            raise InputError("questions can be queued where the Label admin tab is served.")
         pool = self._shelf.pool(request)
         return {"queued": queue_questions(self._shelf.store, [pool.ids[k] for k in indices_of(request, pool)])}
 

@@ -6,7 +6,7 @@ from freeavatar.explore.export import MOST_PICTURED, Table, to_csv, to_list, to_
 from freeavatar.explore.maps import FaceMap
 from freeavatar.explore.sheets import THUMBNAILS
 from webapp.common.words import say
-from webapp.explore.pool import Pool
+from webapp.explore.pool import Pool, name_of
 
 Exported = tuple[str, str, bytes]
 """Name of the file, its media type, its bytes."""
@@ -16,7 +16,8 @@ Exporter = Callable[[Pool, FaceMap, Sequence[int], Callable[[int], str], str], E
 def _table(pool: Pool, drawn: FaceMap, chosen: Sequence[int], language: str) -> Table:
     words = {"cluster": [f"cluster {k + 1}" for k in pool.clusters.labels], **pool.words}
     title = say(language, "explore.saved.title", map=drawn.config.name)
-    return Table(title, pool.ids, pool.sources, pool.vectors, drawn.points, words).rows(chosen)
+    sources = [name_of(source) for source in pool.sources]
+    return Table(title, pool.ids, sources, pool.vectors, drawn.points, words).rows(chosen)
 
 
 def _list(pool: Pool, drawn: FaceMap, chosen: Sequence[int], _: Callable[[int], str], language: str) -> Exported:

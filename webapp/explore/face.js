@@ -104,10 +104,8 @@ export function choose(indices) {
   page.chosen = indices;
   const box = $(".exp-set");
   box.hidden = !indices.length;
-  const password = page.offered.needs_password
-    ? `<input type="password" placeholder="${word("password")}" aria-label="${word("password.info")}">` : "";
   box.innerHTML = `<b>${counted("chosen", indices.length)}</b>
-    ${page.offered.may_ask ? `${password} <button data-ask>${word("ask")}</button>` : ""}
+    ${page.offered.may_ask ? `<button data-ask>${word("ask")}</button>` : ""}
     ${["list", "npz", "csv", "html"].map((kind) =>
       `<button data-export="${kind}">${word(`export.${kind}`)}</button>`).join("")}
     <button data-none>${word("choose_none")}</button>`;
@@ -116,7 +114,7 @@ export function choose(indices) {
     for (const number of page.sides.keys()) await Plotly.restyle(plotOf(number), { selectedpoints: [null] });
   }));
   box.querySelector("[data-ask]")?.addEventListener("click", act(async () => {
-    const { queued } = await call("ask", { indices: page.chosen, password: box.querySelector("input")?.value || "" });
+    const { queued } = await call("ask", { indices: page.chosen });
     say(counted("queued", queued));
   }));
   box.querySelectorAll("[data-export]").forEach((node) =>

@@ -18,7 +18,7 @@ from freeavatar.explore.lens import Lens
 from freeavatar.faces import crop_face, detect_faces, refine_face
 from freeavatar.paths import home
 from freeavatar.pipeline.sources import read_image
-from webapp.explore.pool import Pool, crops_of
+from webapp.explore.pool import Pool, crops_of, name_of
 
 _MOST_QUERIES = 64
 _KEPT_SECONDS = 30 * 86400.0
@@ -171,7 +171,7 @@ class Faces:
 def caption_of(pool: Pool, index: int) -> str:
     """What is known of an image, in few words."""
     words = [pool.words[key][index] for key in ("label", "person")]
-    return " · ".join(word for word in words if word) or Path(pool.sources[index]).name
+    return " · ".join(word for word in words if word) or name_of(pool.sources[index])
 
 
 def captions_of(pool: Pool) -> list[str]:

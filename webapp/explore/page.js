@@ -3,7 +3,7 @@
 import { escape, wait } from "../common/page.js";
 import { loadPlotly } from "../common/plotly.js";
 import { addClip, trace } from "./clip.js";
-import { act, call, follow, keep, METHODS, open, page, say, state, unpack, word } from "./context.js";
+import { act, call, follow, keep, keepKey, METHODS, open, page, say, state, unpack, word } from "./context.js";
 import { choose, search, select, showAvatars, take } from "./face.js";
 import { colour, offerColours, redraw, resetView, setLasso } from "./map.js";
 import { comparePair } from "./pair.js";
@@ -87,6 +87,12 @@ function wire() {
   });
 }
 
+// Gradio stores files by their content: under a name of its own, deleting this one deletes nobody else's.
+function renamed(file) {
+  const digits = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0"));
+  return new File([file], `explore-${digits.join("")}${/\.\w+$/.exec(file.name)?.[0] || ""}`, { type: file.type });
+}
+
 async function withFile(input, work) {
   const [file] = input.files;
   input.value = "";
@@ -94,7 +100,7 @@ async function withFile(input, work) {
   say(word("sending", { name: file.name }));
   let sent;
   try {
-    sent = await page.given.upload(file);
+    sent = await page.given.upload(renamed(file));
   } catch {
     say(word("not_sent", { name: file.name }), true);
     return;
@@ -141,8 +147,23 @@ async function grow() {
   }
 }
 
+function askPassword() {
+  page.root.innerHTML = `<form class="exp-door"><label>${word("password")}
+    <input type="password" autocomplete="current-password"></label>
+    <button>${word("enter")}</button><p class="exp-say" role="status"></p></form>`;
+  const form = page.root.firstElementChild;
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    act(async () => {
+      keepKey((await call("enter", { password: form.querySelector("input").value })).key);
+      await begin();
+    })();
+  });
+}
+
 async function begin() {
   page.offered = await call("start", {});
+  if (page.offered.is_locked) return askPassword();
   const { bundles, avatars, avatar } = page.offered;
   if (!bundles.includes(state.bundle)) state.bundle = bundles[0];
   if (!bundles.includes(state.other)) state.other = "";

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -77,6 +78,11 @@ def _builtin(source: str) -> tuple[str, str]:
     """Avatar and expression of a render that ships; empty for other images."""
     avatar, _, expression = source.removeprefix("builtin:").partition("/")
     return (avatar, expression) if source.startswith("builtin:") else ("", "")
+
+
+def name_of(source: str) -> str:
+    """Where an image comes from, as visitors may read it: of a path on this machine the file's name alone."""
+    return source if "://" in source or source.startswith("builtin:") else re.split(r"[/\\]", source)[-1]
 
 
 def label_of(source: str, kind: str) -> str:

@@ -1,5 +1,6 @@
 """Pools, maps and bundles that are open, for every visitor at once."""
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from webapp.explore.pool import Pool, crops_of, read_pool
 _POOLS = 4
 _MAPS = 32
 _MOST_AVATARS = 4
+_OWN_UPLOAD = re.compile(r"explore-[0-9a-f]{32}(\.\w+)?")
 
 
 class Shelf:
@@ -106,13 +108,14 @@ class Shelf:
         ]
 
     def uploaded(self, request: Reply) -> Path:
-        """A file the page has sent.
+        """A file the page has sent, under a name that no other page gives: it is deleted after use.
 
         Raises:
-            InputError: it is not there, or lies elsewhere.
+            InputError: it is not there, lies elsewhere, or is another page's.
         """
         path = Path(str(request.get("path"))).resolve()
-        if not path.is_relative_to(self._uploads.resolve()) or not path.is_file():
+        is_own = path.is_relative_to(self._uploads.resolve()) and _OWN_UPLOAD.fullmatch(path.name)
+        if not is_own or not path.is_file():
             raise InputError("the upload did not arrive: try again.")
         return path
 
