@@ -46,12 +46,12 @@ class RigDecoder(nn.Module):
         nn.init.zeros_(self.film.bias)
 
     def unbounded(self, feature: Tensor, code: Tensor | None = None) -> Tensor:
-        """Rig weights before they are clamped, ``(B, 52)``: what losses see, so that gradients never vanish."""
+        """Rig weights before they are clamped, ``(B, 52)`` float32: what losses see, so that gradients never vanish."""
         x = self.norm(feature)
         code = feature.new_zeros(1, self.config.code_size) if code is None else code
         scale, shift = self.film(code).chunk(2, dim=-1)
         hidden = torch.nn.functional.gelu(self.hidden(x) * (1 + scale) + shift)
-        return self.out(hidden) + self.skip(x)
+        return (self.out(hidden) + self.skip(x)).float()
 
     def forward(self, feature: Tensor, code: Tensor | None = None) -> Tensor:
         """Decode rig weights.

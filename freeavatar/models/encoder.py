@@ -115,7 +115,8 @@ class Encoder(nn.Module):
     def from_pooled(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
         """Features and embeddings, as above, of what :meth:`pool` gives."""
         feature = self.project(pooled)
-        return feature, normalize(self.embed(nn.functional.gelu(feature)), dim=1)
+        # bf16 has three digits: distances between unit vectors are compared in float32, whatever made the feature.
+        return feature, normalize(self.embed(nn.functional.gelu(feature)).float(), dim=1)
 
 
 def backbone_input(luma: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ class FaceView:
 
     def __init__(self, renderer: Renderer, size: int) -> None:
         """Of a renderer's avatar, ``size`` pixels a side."""
-        self.renderer, self._size = renderer, size
+        self.renderer, self.size = renderer, size
 
     @property
     def avatar(self) -> Avatar:
@@ -62,7 +62,7 @@ class FaceView:
     def picture(self, weights: np.ndarray) -> np.ndarray:
         """The face wearing weights ``(K,)``, ``(size, size, 3)`` uint8 RGB."""
         weights = np.asarray(weights, np.float32)
-        look = Look((self._size, self._size))
+        look = Look((self.size, self.size))
         return self.renderer.picture(weights, look=look, camera=self.camera(weights))
 
     def neutral(self) -> np.ndarray:
@@ -81,7 +81,7 @@ class FaceView:
         """
         rows = np.flatnonzero(self.avatar.drive[:, [ARKIT.index(name) for name in names]].any(1))
         moves: np.ndarray = np.linalg.norm(self.avatar.target_positions[rows], axis=2)
-        size = self._size
+        size = self.size
         mask = np.zeros((size, size), np.uint8)
         clip = self.camera(np.zeros(len(self.avatar.target_names), np.float32)).matrix()
         for move in moves:

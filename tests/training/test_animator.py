@@ -213,6 +213,15 @@ def test_training_lowers_the_loss_and_gives_a_whole_bundle(material, tmp_path):
     assert not torch.equal(made.decoder.out.weight, before.decoder.out.weight)
 
 
+@pytest.mark.parametrize("renderer", ["neural", "mesh"])
+def test_the_animator_trains_in_bf16_by_either_renderer(material, tmp_path, renderer):
+    engine = {"steps": 2, "log_every": 1, "precision": "bf16"}
+    config = config_of(material, tmp_path / "run", cache=material, engine=engine, perceived=2)
+    train(replace(config, renderer=renderer, data=replace(config.data, cast_share=1.0)))
+    rows = read_metrics(tmp_path / "run")
+    assert len(rows) == 2 and all(np.isfinite(value) for row in rows for value in row.values())
+
+
 def test_learned_codes_take_the_identity_encoders_place(material, tmp_path):
     config = config_of(material, tmp_path / "run", cache=material, identity="learned", engine={"steps": 2})
     made = load_bundle(train(config))

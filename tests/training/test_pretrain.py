@@ -154,6 +154,12 @@ def test_the_loss_falls_and_pictures_and_weights_are_written(sources, tmp_path):
     assert json.loads((weights / "config.json").read_text())["encoder"]["patch_size"] == 8
 
 
+def test_masked_pre_training_learns_in_bf16(sources, tmp_path):
+    pretrain(config_of(sources.values(), tmp_path / "run", steps=20, rate=1e-3, precision="bf16"))
+    lines = read_metrics(tmp_path / "run")
+    assert np.mean([line["pixels"] for line in lines[-4:]]) < 0.95 * lines[0]["pixels"]
+
+
 def test_weights_carry_the_names_of_timm_and_fill_the_encoder(sources, tmp_path):
     pretrain(config_of(sources.values(), tmp_path / "run"))
     state = load_file(tmp_path / "run" / "weights" / "backbone.safetensors")

@@ -26,10 +26,10 @@ def test_strangers_are_held_out_and_the_cast_is_not(folder):
     assert not set(rows) & {*kept["rigs"], *kept["identities"]}
 
 
-def test_a_run_gives_a_renderer_and_how_near_it_comes(folder, tmp_path):
-    config = Rig2ImgConfig(
-        folder, EngineConfig(tmp_path / "run", steps=2, batch=8), NeuralRendererConfig(hidden_size=16, plan_size=4)
-    )
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_run_gives_a_renderer_and_how_near_it_comes(folder, tmp_path, precision):
+    engine = EngineConfig(tmp_path / "run", steps=2, batch=8, precision=precision)
+    config = Rig2ImgConfig(folder, engine, NeuralRendererConfig(hidden_size=16, plan_size=4))
     renderer, identities = load_renderer(train(config))
     assert renderer.config == config.renderer and {"ines", "pip"} <= set(identities)
     figures = json.loads((tmp_path / "run" / "fidelity.json").read_text())

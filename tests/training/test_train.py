@@ -301,6 +301,19 @@ def test_the_loss_falls_and_the_weights_load(renders, tmp_path):
     assert load_bundle(weights).info["steps"] == 40
 
 
+@pytest.mark.parametrize("encoder", [EncoderConfig(image_size=32, feature_size=16), None])
+def test_losses_compare_in_full_precision_under_bf16(renders, faces, encoder, tmp_path):
+    more = {} if encoder is None else {"encoder": encoder}
+    config = config_of(tmp_path, renders, faces, steps=2, precision="bf16", **more)
+    model, seen = Trainee(config), []
+    with torch.autocast("cpu", torch.bfloat16):
+        seen += model(torch.rand(4, 1, 32, 32), 4)[1:3]
+    assert [value.dtype for value in seen] == [torch.float32] * 2
+    torch.testing.assert_close(seen[0].norm(dim=1), torch.ones(4), atol=1e-6, rtol=0)
+    train(config)
+    assert all(np.isfinite(value) for line in read_metrics(tmp_path) for value in line.values())
+
+
 def test_a_run_reports_the_accuracy_on_people_it_does_not_see(faces, tmp_path):
     train(config_of(tmp_path, faces=faces, steps=2, report_every=2))
     assert 0 <= read_metrics(tmp_path)[-1]["val_triplet_accuracy"] <= 1

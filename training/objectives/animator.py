@@ -113,16 +113,18 @@ class MeshJudge(Judge):
 
     def draw(self, rigs: Tensor, avatars: Tensor, identities: Any) -> Tensor:
         """As :meth:`Judge.draw`."""
-        plain, size = bounded(rigs), self.appearance.portraits.shape[-1]
-        pictures = []
-        for avatar, row in zip(avatars.tolist(), plain, strict=True):
-            view = self._view(avatar, size)
-            name = self.names[avatar]
-            drive = identities[name].drive if name in identities else torch.from_numpy(view.avatar.drive).to(row)
-            weights = bounded(row[None] @ drive.T)
-            camera = view.camera(weights[0].detach().cpu().numpy())
-            pictures.append(view.renderer.render(weights, look=Look((size, size), supersample=2), camera=camera))
-        return torch.cat(pictures)
+        with torch.autocast(rigs.device.type, enabled=False):  # meshes are drawn in float32
+            rows = zip(avatars.tolist(), bounded(rigs.float()), strict=True)
+            return torch.cat([self._picture(avatar, row, identities) for avatar, row in rows]).to(rigs.device)
+
+    def _picture(self, avatar: int, row: Tensor, identities: Any) -> Tensor:
+        """On the renderer's device: without nvdiffrast that is the CPU."""
+        view, name = self._view(avatar, self.appearance.portraits.shape[-1]), self.names[avatar]
+        device = view.renderer.device
+        drive = identities[name].drive if name in identities else torch.from_numpy(view.avatar.drive)
+        weights = bounded(row[None].to(device) @ drive.to(device).T)
+        camera = view.camera(weights[0].detach().cpu().numpy())
+        return view.renderer.render(weights, look=Look((view.size, view.size), supersample=2), camera=camera)
 
     def _view(self, avatar: int, size: int) -> FaceView:
         views = self.__dict__.setdefault("_views", {})
