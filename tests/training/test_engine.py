@@ -119,6 +119,18 @@ def test_a_stage_that_was_ended_does_not_exit_as_if_it_were_done(tmp_path):
     assert len(curve(tmp_path / "run")) > 4
 
 
+def test_a_run_may_go_on_with_other_workers_and_minutes_and_in_another_place(tmp_path):
+    config = config_of(tmp_path / "run", steps=0, minutes=0.001)
+    train(config)
+    (tmp_path / "run").rename(tmp_path / "moved")
+    before = len(curve(tmp_path / "moved"))
+    longer = replace(config.engine, out=tmp_path / "moved", minutes=0.003, workers=3, device="auto", log_every=1)
+    train(replace(config, engine=longer))
+    assert len(curve(tmp_path / "moved")) > before
+    with pytest.raises(InputError, match="other settings"):
+        train(replace(config, engine=replace(longer, rate=0.5)))
+
+
 def test_two_processes_equal_one(tmp_path):
     one = train(config_of(tmp_path / "one", parts=2))
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]

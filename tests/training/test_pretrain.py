@@ -1,4 +1,5 @@
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 
 from freeavatar.errors import InputError, WeightsError
 from freeavatar.models import Encoder, EncoderConfig, make_backbone
+from training.data import images
 from training.data.images import crop_size, list_images, open_images
 from training.data.starting_weights import load_backbone
 from training.engine.metrics import read_metrics
@@ -66,6 +68,23 @@ def test_images_of_folders_zips_and_arrays_are_one_pool(sources, tmp_path):
     np.testing.assert_array_equal(pool.gather(np.array([3, 0])), crops[[3, 0]])
     large = open_images(ids[4:], cache=tmp_path / "cache", size=288)
     assert large.gather(np.array([2])).shape == (1, 288, 288)
+
+
+def test_what_was_decoded_is_found_on_another_machine(sources, tmp_path, monkeypatch):
+    open_images(list_images(sources.values()), cache=tmp_path / "cache", size=32)
+    (tmp_path / "there").mkdir()
+    for name in (*sources, "cache"):
+        copy = shutil.copytree if (tmp_path / name).is_dir() else shutil.copyfile
+        copy(tmp_path / name, tmp_path / "there" / name)
+    decoded = []
+    monkeypatch.setattr(images, "_decode_into", lambda path, files, *_: decoded.append(files) or np.zeros(0, bool))
+    there = [tmp_path / "there" / name for name in sources]
+    assert len(open_images(list_images(there), cache=tmp_path / "there" / "cache", size=32)) == 7 and not decoded
+    (there[0] / "b.jpg").write_bytes(jpeg(99))
+    monkeypatch.undo()
+    before = len(list((tmp_path / "there" / "cache").iterdir()))
+    open_images(list_images(there), cache=tmp_path / "there" / "cache", size=32)
+    assert len(list((tmp_path / "there" / "cache").iterdir())) > before, "another picture of that name is decoded"
 
 
 def test_images_are_decoded_once(sources, tmp_path):

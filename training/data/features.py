@@ -13,7 +13,7 @@ from tqdm import tqdm
 from freeavatar.files import make_folder, replacing
 from freeavatar.models import Encoder
 from training.data.augment import random_views
-from training.data.images import crop_size, open_images, stamps
+from training.data.images import crop_size, fingerprints, open_images
 from training.engine.batches import generator_of
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def cached_features(ids: Sequence[str], encoder: Encoder, *, cache: Path, device
     Raises:
         InputError: an image cannot be read.
     """
-    digest = hashlib.sha256("\n".join([*stamps(ids), *ids]).encode())
+    digest = hashlib.sha256("\n".join(fingerprints(ids)).encode())
     for name, values in sorted(encoder.state_dict().items()):
         digest.update(name.encode() + values.cpu().numpy().tobytes())
     path = make_folder(cache) / f"features_{digest.hexdigest()[:16]}.npz"

@@ -28,6 +28,8 @@ from training.data.triplets import SEPARATOR, split_id
 logger = logging.getLogger(__name__)
 
 _CHUNK = 256
+_TAIL = 4096
+"""Bytes at the end of a file by which it is known."""
 """Images decoded between two looks at the progress."""
 
 
@@ -152,17 +154,39 @@ def _row(path: str, member: str, array: np.ndarray) -> int:
     return int(member)
 
 
-def stamps(ids: Sequence[str]) -> list[str]:
-    """What changes when the folders, archives and arrays that hold images do."""
-    parents = sorted({path if member else str(Path(path).parent) for path, member in map(_source, ids)})
-    return [f"{Path(p).resolve()} {Path(p).stat().st_mtime_ns if Path(p).exists() else 0}" for p in parents]
+def fingerprints(ids: Sequence[str]) -> list[str]:
+    """A line an image that says which it is: the same on another machine and in another folder.
+
+    Files are known by name, size and their last bytes, members of zips by their checksum.
+    """
+    known: dict[str, dict[str, str]] = {}
+    for name in ids:
+        path, _ = _source(name)
+        if path not in known:
+            known[path] = _contained(Path(path))
+    sources = ((_source(name)) for name in ids)
+    return [f"{Path(path).name} {member} {known[path].get(member) or known[path].get('')}" for path, member in sources]
+
+
+def _contained(path: Path) -> dict[str, str]:
+    """What tells the members of a zip, by name, or under an empty name a file, from others."""
+    try:
+        if path.suffix.lower() == ".zip":
+            with _open_zip(path) as archive:
+                return {info.filename: f"{info.file_size} {info.CRC:08x}" for info in archive.infolist()}
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _TAIL))
+            return {"": f"{size} {hashlib.sha256(file.read()).hexdigest()}"}
+    except (OSError, InputError):  # whoever reads it says so
+        return {"": "gone"}
 
 
 def _decoded(
     files: list[str], arrays: dict[str, np.ndarray], cache: Path, size: int, is_aligned: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Crops of the files, ``(N, S, S)`` uint8, and which of them show a face, ``(N,)`` bool."""
-    key = hashlib.sha256("\n".join([f"{size} {is_aligned}", *stamps(files), *files]).encode()).hexdigest()[:16]
+    key = hashlib.sha256("\n".join([f"{size} {is_aligned}", *fingerprints(files)]).encode()).hexdigest()[:16]
     paths = [make_folder(cache) / f"images_{key}{end}.npy" for end in ("", "_found")]
     if not all(path.exists() for path in paths):
         with replacing(paths[0]) as temporary:

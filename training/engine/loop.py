@@ -79,6 +79,7 @@ def _processes(device: torch.device) -> Iterator[None]:
         distributed.destroy_process_group()
 
 
+_FREE = ("out", "device", "workers", "minutes", "is_compiled", "save_minutes", "log_every")
 INTERRUPTED = 128 + signal.SIGTERM
 """Exit code of a stage that saved before its end: whoever takes 0 for done must not take this for it."""
 _ENDED = threading.Event()
@@ -275,13 +276,21 @@ class _Run:
 
 
 def _keep_settings(out: Path, settings: Any, sources: dict[str, str]) -> None:
-    """Write config.json, or see that it is the one the run was begun with."""
+    """Write config.json, or see that it is the one the run was begun with; where and how fast it runs may change."""
     path = out / "config.json"
     text = json.dumps(asdict(settings) | ({"sha256": sources} if sources else {}), default=str, indent=1)
-    if path.exists() and path.read_text() != text:
+    if path.exists() and _lasting(json.loads(path.read_text())) != _lasting(json.loads(text)):
         raise InputError("{} holds a run with other settings: choose another --out, or repeat its settings.", out)
     with replacing(path) as temporary:
         temporary.write_text(text)
+
+
+def _lasting(settings: Any) -> Any:
+    """Settings without those of the engine that a resumed run may change."""
+    if not isinstance(settings, dict):
+        return settings
+    free = _FREE if "save_minutes" in settings else ()
+    return {name: _lasting(value) for name, value in settings.items() if name not in free}
 
 
 def enter(main: Callable[[], Any]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from freeavatar.errors import InputError
 from freeavatar.models.device import choose_device
 from training.engine.batches import Batch
 
@@ -48,7 +49,7 @@ class EngineConfig:
     is_compiled: bool = False
     """Compile the model with torch.compile."""
     device: str = "auto"
-    """auto, cpu, cuda or mps."""
+    """auto, cpu, cuda, cuda:1 or mps."""
     workers: int = 1
     """Threads that make batches ahead of time."""
     save_minutes: float = 3.0
@@ -94,10 +95,16 @@ class Stage:
 
 
 def device_of(config: EngineConfig) -> torch.device:
-    """The device of this process.
+    """The device of this process; of several that torchrun started, each takes a GPU of its own.
 
     Raises:
-        InputError: it is not there.
+        InputError: it is not there, or one GPU is named for several processes.
     """
-    device = choose_device(config.device)
-    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if device.type == "cuda" else device
+    device, rank = choose_device(config.device), os.environ.get("LOCAL_RANK")
+    if device.type != "cuda" or rank is None:
+        return device
+    if device.index is not None and int(os.environ.get("LOCAL_WORLD_SIZE", 1)) > 1:
+        raise InputError(
+            "{} is one GPU and several processes want one each: give cuda, and choose by CUDA_VISIBLE_DEVICES.", device
+        )
+    return torch.device("cuda", int(rank)) if device.index is None else device

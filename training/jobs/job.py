@@ -157,7 +157,7 @@ def prepare_run(folder: Path, config: JobConfig) -> Run:
     Raises:
         InputError, WeightsError: the device is not there, the disk is full, the base does not load, labels are missing.
     """
-    check_device(config.device, config.processes)
+    check_device(config.device, config.processes, is_here=config.launcher != "slurm")
     base = find_bundle(config.base)
     has_renderer = open_bundle(base).neural_renderer is not None
     files = [path for path in (config.train, config.held_out) if path is not None]
@@ -182,7 +182,7 @@ def start_run(folder: Path) -> Run:
         InputError: another run is going on, the device is not there, or there is no cluster.
     """
     config = _read_config(folder)
-    check_device(config.device, config.processes)
+    check_device(config.device, config.processes, is_here=config.launcher != "slurm")
     with one_at_a_time(runs_folder()):
         if config.launcher != "slurm":
             _refuse_company(folder)
