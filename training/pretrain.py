@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from freeavatar.errors import InputError
 from freeavatar.files import make_folder, replacing, write_png
 from freeavatar.models import EncoderConfig
-from training.data.augment import random_views
+from training.data.augment import cut_views, draw_jitter
 from training.data.images import ImagePool, crop_size, list_images, open_images
 from training.data.labelled_faces import read_rows
 from training.data.starting_weights import BACKBONE
@@ -142,12 +142,17 @@ class MaskedViews:
         return [self._pool.ids[k] for k in self.index(step, part)]
 
     def draw(self, step: int, part: int) -> Batch:
-        """``views`` (B, 1, S, S) and ``order`` (B, N): the patches shuffled; the first of them stay visible."""
+        """Crops, with what is done to them, and ``order`` (B, N): the patches shuffled; the first stay visible."""
         generator = generator_of(self._config.engine.seed, 0, step, part)
-        crops = torch.from_numpy(self._pool.gather(self.index(step, part)))[:, None].float().div_(255)
+        crops = torch.from_numpy(self._pool.gather(self.index(step, part)))[:, None]
         mirror = torch.rand(len(crops), generator=generator) < 0.5
-        views = random_views(crops, self._config.encoder.image_size, mirror, generator, relight=False)
-        return {"views": views, "order": torch.rand(len(crops), self._patches, generator=generator).argsort(1)}
+        jitter = draw_jitter(self._config.encoder.image_size, mirror, generator, relight=False)
+        order = torch.rand(len(crops), self._patches, generator=generator).argsort(1)
+        return {"crops": crops, "order": order, **jitter}
+
+    def prepare(self, batch: Batch) -> Batch:
+        """A batch with its ``views`` (B, 1, S, S) in the place of the crops, on its device."""
+        return cut_views(batch, self._config.encoder.image_size)
 
 
 def masked_loss(model: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -190,14 +195,15 @@ def pretrain(config: PretrainConfig) -> Path:
     views = MaskedViews(pool, config)
 
     def report(model: nn.Module, step: int) -> dict[str, float]:
-        batch = {name: values[:PICTURED].to(device) for name, values in views.draw(0, 0).items()}
+        drawn = {name: values[:PICTURED].to(device) for name, values in views.draw(0, 0).items()}
+        batch = views.prepare(drawn)
         write_png(picture_of(model, batch), make_folder(engine.out / "pictures") / f"step_{step:07d}.png")
         return {}
 
     stage = Stage(
         model=MaskedAutoencoder(config.encoder, config.masked).to(device),
         draw=views.draw, names=views.names, loss=masked_loss, export=partial(export_backbone, config),
-        total=len(pool), report=report,
+        total=len(pool), report=report, prepare=views.prepare,
     )  # fmt: skip
     run(stage, replace(engine, report_every=every), config)
     return engine.out / "weights"

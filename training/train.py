@@ -339,6 +339,7 @@ def train(config: TrainConfig, **more: Any) -> Path:
     inherited = load_bundle(config.start) if config.start and (config.start / "encoder.safetensors").is_file() else None
     stage = Stage(
         model=model.to(device).to(memory_format=torch.channels_last), draw=mixture.draw, names=mixture.names,
+        prepare=mixture.prepare,
         loss=Objective(mixture, config, device, teacher), export=partial(export_bundle, config, inherited),
         total=mixture.total, groups=partial(groups_of, config), sources=hashes_of(config.data), report=report,
     )  # fmt: skip

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import nn
 
 from freeavatar.errors import InputError
 from tests.files import ROOT
-from training.engine.batches import prefetched, seed_of, shuffled
+from training.engine.batches import pinned, prefetched, seed_of, shuffled
 from training.engine.loop import INTERRUPTED, enter, run
 from training.engine.metrics import read_metrics
 from training.engine.optimizer import averaging, rate_at
@@ -129,6 +130,47 @@ def test_a_run_may_go_on_with_other_workers_and_minutes_and_in_another_place(tmp
     assert len(curve(tmp_path / "moved")) > before
     with pytest.raises(InputError, match="other settings"):
         train(replace(config, engine=replace(longer, rate=0.5)))
+
+
+def test_looking_seldom_changes_no_number_and_keeps_no_bad_step(tmp_path):
+    """A GPU is asked for its losses now and then; what was wrong since is found, named and not kept."""
+    whole = train(config_of(tmp_path / "one"))
+    np.testing.assert_array_equal(train(config_of(tmp_path / "few", look_every=5)), whole)
+    config = config_of(tmp_path / "bad", look_every=4, log_every=50)
+    bad = next(step for step in range(4, 12) if 7 in shuffled(len(DATA), 4 * step, 4, seed=0))
+    with pytest.raises(FloatingPointError, match=rf"not finite at step {bad}.*image 7\b"):
+        run(tiny_stage(config, poison=7), config.engine, config)
+    state = torch.load(tmp_path / "bad" / "checkpoint.pt", weights_only=True)
+    assert state["step"] == bad // 4 * 4 and all(values.isfinite().all() for values in state["model"].values())
+
+
+def test_batches_drawn_in_processes_are_those_drawn_in_threads(tmp_path):
+    draw = tiny_stage(config_of(tmp_path)).draw
+    drawn = []
+    for make in (lambda places: prefetched(draw, places, workers=2), in_processes(draw)):
+        batches = make((step, part) for step in count() for part in range(2))
+        drawn.append([next(batches) for _ in range(7)])
+        batches.close()
+    for one, other in zip(*drawn, strict=True):
+        assert one[:2] == other[:2] and torch.equal(one[2]["values"], other[2]["values"])
+
+
+def in_processes(draw):
+    return lambda places: pinned(draw, places, workers=2, is_pinned=False)
+
+
+def test_what_is_called_is_what_is_compiled(tmp_path, monkeypatch):
+    """Losses call parts of their model, which a compiled model alone would not see."""
+    calls = []
+
+    def compiled(objective):
+        objective.register_forward_hook(lambda *_: calls.append(1))
+        return objective
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    config = config_of(tmp_path, steps=3, is_compiled=True)
+    run(tiny_stage(config), config.engine, config)
+    assert len(calls) == 3
 
 
 def test_two_processes_equal_one(tmp_path):

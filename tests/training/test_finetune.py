@@ -91,7 +91,11 @@ def test_a_backbone_that_student_and_teacher_share_runs_once(config, monkeypatch
         told = replace(config, losses=losses, is_norm_frozen=is_shared)
         model = Trainee(replace(told, is_norm_frozen=True), 0, teacher).train()
         torch.nn.init.normal_(model.encoder.embed.weight)
-        found.append(Objective(mixture, told, torch.device("cpu"), teacher)(model, mixture.draw(0, 0))["distillation"])
+        found.append(
+            Objective(mixture, told, torch.device("cpu"), teacher)(model, mixture.prepare(mixture.draw(0, 0)))[
+                "distillation"
+            ]
+        )
     assert len(runs) == 3
     torch.testing.assert_close(found[0], found[1])
 
@@ -101,7 +105,8 @@ def test_views_for_a_frozen_backbone_are_not_relit(config):
     grey = open_mixture(replace(config, data=data))
     relit = open_mixture(config)
     grey._crops = relit._crops = lambda *index: np.full((12, 144, 144), 51, np.uint8)
-    assert (grey.draw(0, 0)["views"] - 0.2).abs().max() < 1e-3 < (relit.draw(0, 0)["views"] - 0.2).abs().max()
+    plain, changed = (mixture.prepare(mixture.draw(0, 0))["views"] for mixture in (grey, relit))
+    assert (plain - 0.2).abs().max() < 1e-3 < (changed - 0.2).abs().max()
 
 
 def test_a_student_that_starts_as_its_teacher_has_nothing_to_learn_from_it(config):

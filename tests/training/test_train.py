@@ -31,6 +31,7 @@ from training.engine.metrics import read_metrics
 from training.engine.stage import EngineConfig
 from training.objectives.losses import distillation_loss, emotion_loss, rig_loss, triplet_loss
 from training.renders.faces import RenderConfig, render_faces
+from training.renders.portraits import PortraitConfig, render_portraits
 from training.train import LossConfig, Objective, TrainConfig, Trainee, groups_of, open_mixture, train
 
 ENCODER = EncoderConfig(image_size=32, feature_size=16)
@@ -77,7 +78,7 @@ def losses_of(config, model=None):
     """Losses of the first batch, and the model they come from."""
     mixture, teacher = open_mixture(config), load_bundle(config.teacher) if config.teacher else None
     model = model or Trainee(config, len(mixture.classes), teacher)
-    return Objective(mixture, config, torch.device("cpu"), teacher)(model, mixture.draw(0, 0)), model
+    return Objective(mixture, config, torch.device("cpu"), teacher)(model, mixture.prepare(mixture.draw(0, 0))), model
 
 
 def test_rig_loss_by_hand():
@@ -181,6 +182,18 @@ def test_renders_are_reproducible_and_labelled(renders):
     np.testing.assert_array_equal(np.load(again / "crops.npy"), crops)
 
 
+def test_any_number_of_processes_renders_the_same(renders, tmp_path, monkeypatch):
+    monkeypatch.setattr("training.renders.faces._PART", 3)
+    for workers in (1, 2):
+        out = tmp_path / f"faces{workers}"
+        render_faces(RenderConfig(renders.parent / "avatars", out, count=8, color=True, workers=workers))
+        render_portraits(PortraitConfig(tmp_path / f"portraits{workers}", each_cast=2, workers=workers))
+    for name in ("faces1/crops.npy", "faces1/frames.npy", "portraits1/pictures.npy", "portraits1/weights.npy"):
+        one, other = (np.load(tmp_path / path) for path in (name, name.replace("1/", "2/")))
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(np.load(tmp_path / "faces2" / "crops.npy"), np.load(renders / "crops.npy"))
+
+
 def test_labels_keep_to_their_split_and_order(faces):
     rows = read_rows(faces / "labels.csv")
     assert len(rows) == 6 and len(read_rows(faces / "labels.csv", split="val")) == 4
@@ -206,11 +219,13 @@ def test_batches_hold_their_shares_and_follow_from_their_place(faces, renders, l
     mixture = open_mixture(config)
     assert mixture.counts == (4, 5, 3)
     batch, again = mixture.draw(3, 0), open_mixture(config).draw(3, 0)
-    assert batch["views"].shape == (12, 1, 32, 32) and batch["rigs"].shape == (9, 52)
+    assert batch["crops"].shape == (12, 1, 144, 144) and batch["crops"].dtype == torch.uint8
+    views = mixture.prepare(batch)
+    assert views["views"].shape == (12, 1, 32, 32) and views["rigs"].shape == (9, 52) and "crops" not in views
     assert batch["by_list"].tolist() == [[9, 10, 11]]
     assert batch["margins"][0].item() in (pytest.approx(0.1), pytest.approx(0.2))
     assert all(torch.equal(batch[name], again[name]) for name in batch)
-    assert not torch.equal(batch["views"], mixture.draw(4, 0)["views"])
+    assert not torch.equal(views["views"], mixture.prepare(mixture.draw(4, 0))["views"])
     names = mixture.names(3, 0)
     assert len(names) == 12 and names[0].startswith(str(faces)) and names[-1].endswith("crops.npy::5")
 
@@ -229,7 +244,8 @@ def test_listed_triplets_are_mirrored_as_a_whole(tmp_path):
     np.save(tmp_path / "crops.npy", ramps)
     rows = [tuple(f"{tmp_path}/crops.npy::{k}" for k in range(3))]
     listed = write_jsonl(make_triplets(rows, [2]), tmp_path / "listed.jsonl")
-    views = open_mixture(config_of(tmp_path, triplets=(listed,), batch=60)).draw(0, 0)["views"]
+    mixture = open_mixture(config_of(tmp_path, triplets=(listed,), batch=60))
+    views = mixture.prepare(mixture.draw(0, 0))["views"]
     rises = (views[..., 16:].mean((1, 2, 3)) > views[..., :16].mean((1, 2, 3))).view(20, 3)
     assert (rises.all(1) | (~rises).all(1)).all() and rises.any() and not rises.all()
 
@@ -390,9 +406,9 @@ def test_a_mirrored_picture_carries_mirrored_labels(tmp_path):
     rigs[:, ARKIT.index("eyeBlinkLeft")] = 1
     np.save(tmp_path / "crops.npy", crops)
     np.save(tmp_path / "rigs.npy", rigs)
-    batch = Mixture(MixtureConfig((tmp_path,), is_relit=False), batch=8, parts=1, view=32, seed=0, cache=tmp_path).draw(
-        0, 0
-    )
+    config = MixtureConfig((tmp_path,), is_relit=False)
+    mixture = Mixture(config, batch=8, parts=1, view=32, seed=0, cache=tmp_path)
+    batch = mixture.prepare(mixture.draw(0, 0))
     is_turned = batch["rigs"][:, ARKIT.index("eyeBlinkRight")] == 1
     assert 0 < is_turned.sum() < 8
     shown_left = batch["views"][:, 0, :, :16].mean((1, 2)) > 0.5

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from tqdm import tqdm
 
 from freeavatar.files import make_folder, replacing
@@ -52,10 +53,11 @@ def cached_features(ids: Sequence[str], encoder: Encoder, *, cache: Path, device
     for name, values in sorted(encoder.state_dict().items()):
         digest.update(name.encode() + values.cpu().numpy().tobytes())
     path = make_folder(cache) / f"features_{digest.hexdigest()[:16]}.npz"
-    if not path.exists():
-        found = _encode(ids, encoder, cache, device)
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, feature=found.feature, embedding=found.embedding)
+    with FileLock(path.with_suffix(".lock")):  # of several processes one encodes, the others wait for it
+        if not path.exists():
+            found = _encode(ids, encoder, cache, device)
+            with replacing(path) as temporary, temporary.open("wb") as file:
+                np.savez(file, feature=found.feature, embedding=found.embedding)
     with np.load(path) as stored:
         return Features(stored["feature"], stored["embedding"])
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from filelock import FileLock
 from tqdm import tqdm
 
 from freeavatar.errors import InputError
@@ -28,9 +29,9 @@ from training.data.triplets import SEPARATOR, split_id
 logger = logging.getLogger(__name__)
 
 _CHUNK = 256
+"""Images decoded between two looks at the progress."""
 _TAIL = 4096
 """Bytes at the end of a file by which it is known."""
-"""Images decoded between two looks at the progress."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +189,9 @@ def _decoded(
     """Crops of the files, ``(N, S, S)`` uint8, and which of them show a face, ``(N,)`` bool."""
     key = hashlib.sha256("\n".join([f"{size} {is_aligned}", *fingerprints(files)]).encode()).hexdigest()[:16]
     paths = [make_folder(cache) / f"images_{key}{end}.npy" for end in ("", "_found")]
-    if not all(path.exists() for path in paths):
+    with FileLock(cache / f"images_{key}.lock"):  # of several processes one decodes, the others wait for it
+        if all(path.exists() for path in paths):
+            return np.load(paths[0], mmap_mode="r"), np.load(paths[1])
         with replacing(paths[0]) as temporary:
             found = _decode_into(temporary, files, arrays, size, is_aligned)
             with replacing(paths[1]) as other, other.open("wb") as file:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from freeavatar.errors import InputError
 from freeavatar.rig import ARKIT, mirrored
-from training.data.augment import random_views
+from training.data.augment import cut_views, draw_jitter
 from training.data.drawing import comparable, draw_class_triplets, mine_triplets
 from training.data.images import ImagePool, crop_size, list_images, open_images
 from training.data.labelled_faces import read_rows, read_silver_labels, rigs_of
@@ -191,12 +191,12 @@ class Mixture:
         return names + [t.images[k] for (_, t), row in zip(listed, rows, strict=True) for k in t.index[row]]
 
     def draw(self, step: int, part: int) -> Batch:
-        """A batch.
+        """A batch, whose views :meth:`prepare` cuts.
 
         Returns:
-            ``views`` (B, 1, S, S); of real faces and renders ``rigs`` (M, 52); of real faces ``emotions`` (R,);
-            triplets ``by_emotion``, ``by_rig`` and ``by_list`` (T, 3), indices into the views,
-            and ``margins`` (T,) of the last.
+            ``crops`` (B, 1, C, C) uint8 and what is done to them; of real faces and renders ``rigs`` (M, 52); of real
+            faces ``emotions`` (R,); triplets ``by_emotion``, ``by_rig`` and ``by_list`` (T, 3), indices into the
+            views, and ``margins`` (T,) of the last.
         """
         generator = generator_of(self._seed, 0, step, part)
         faces, renders, sources, rows = self._index(step, part)
@@ -204,13 +204,17 @@ class Mixture:
         mirror = torch.rand(real + rendered, generator=generator) < 0.5
         # One-sided expressions stay comparable only if a triplet is mirrored as a whole.
         mirror = torch.cat([mirror, (torch.rand(listed // 3, generator=generator) < 0.5).repeat_interleave(3)])
-        crops = torch.from_numpy(self._crops(faces, renders, sources, rows))[:, None].float().div_(255)
-        batch = {"views": random_views(crops, self._view, mirror, generator, relight=self._config.is_relit)}
+        batch = {"crops": torch.from_numpy(self._crops(faces, renders, sources, rows))[:, None]}
+        batch |= draw_jitter(self._view, mirror, generator, relight=self._config.is_relit)
         batch |= self._labels(torch.from_numpy(faces), torch.from_numpy(renders), mirror, generator)
         kinds = [self._listed[source][1].kind[row] for source, row in zip(sources, rows, strict=True)]
         batch["by_list"] = torch.arange(real + rendered, real + rendered + listed).view(-1, 3)
         batch["margins"] = torch.tensor([MARGINS[kind] for kind in kinds])
         return batch
+
+    def prepare(self, batch: Batch) -> Batch:
+        """A batch with its ``views`` (B, 1, S, S) in the place of the crops, on its device."""
+        return cut_views(batch, self._view)
 
     def _crops(self, faces: np.ndarray, renders: np.ndarray, sources: np.ndarray, rows: np.ndarray) -> np.ndarray:
         parts = [self._real.pool.gather(faces)] if self._real else []

@@ -13,6 +13,7 @@ from itertools import islice
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 Batch = dict[str, Tensor]
 
@@ -51,6 +52,34 @@ def shuffled(total: int, start: int, count: int, *, seed: int) -> np.ndarray:
         own = epochs == epoch
         out[own] = _permutation(total, seed, epoch)[places[own] % total]
     return out
+
+
+class _Places(Dataset):
+    """Batches by their places, for the processes of a DataLoader."""
+
+    def __init__(self, draw: Callable[[int, int], Batch]) -> None:
+        self._draw = draw
+
+    def __getitem__(self, place: tuple[int, int]) -> tuple[int, int, Batch]:
+        return *place, self._draw(*place)
+
+
+def pinned(
+    draw: Callable[[int, int], Batch], places: Iterator[tuple[int, int]], *, workers: int, is_pinned: bool = True
+) -> Generator[tuple[int, int, Batch], None, None]:
+    """As :func:`prefetched`, drawn in processes and laid where a GPU fetches them by itself.
+
+    Args:
+        draw: gives the batch of a step and part.
+        places: steps and parts, endless.
+        workers: number of processes.
+        is_pinned: keep the batches in page-locked memory.
+    """
+    loader = DataLoader(
+        _Places(draw), sampler=places, batch_size=None, num_workers=workers, pin_memory=is_pinned, prefetch_factor=2,
+        multiprocessing_context="fork",
+    )  # fmt: skip
+    yield from (tuple(drawn) for drawn in loader)
 
 
 def prefetched(

@@ -36,7 +36,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from freeavatar.errors import FreeAvatarError, InputError
 from freeavatar.files import make_folder, replacing
-from training.engine.batches import Batch, prefetched, seed_of
+from training.engine.batches import Batch, pinned, prefetched, seed_of
 from training.engine.metrics import Metrics
 from training.engine.optimizer import averaging, parameter_groups, rate_at
 from training.engine.stage import EngineConfig, Stage, device_of
@@ -58,7 +58,7 @@ def run(stage: Stage, config: EngineConfig, settings: Any, *, on_step: Callable[
 
     Raises:
         InputError: the folder holds a run with other settings, or the processes do not divide the parts.
-        FloatingPointError: the loss or its gradient is not finite; no step was taken with it.
+        FloatingPointError: the loss or its gradient is not finite; no checkpoint was written with it.
     """
     with _processes(device_of(config)):
         _Run(stage, config, settings).train(on_step or (lambda step: None))
@@ -79,7 +79,7 @@ def _processes(device: torch.device) -> Iterator[None]:
         distributed.destroy_process_group()
 
 
-_FREE = ("out", "device", "workers", "minutes", "is_compiled", "save_minutes", "log_every")
+_FREE = ("out", "device", "workers", "minutes", "is_compiled", "save_minutes", "log_every", "look_every")
 INTERRUPTED = 128 + signal.SIGTERM
 """Exit code of a stage that saved before its end: whoever takes 0 for done must not take this for it."""
 _ENDED = threading.Event()
@@ -141,48 +141,65 @@ class _Run:
             lr=self._rate,
             betas=config.betas,
         )
-        self._step, self._spent = 0, 0.0
+        self._step, self._spent, self._agreed = 0, 0.0, 0.0
         self._metrics = Metrics(config.out, is_writing=self._rank == 0)
         self._load()
-        model = torch.compile(stage.model) if config.is_compiled else stage.model
-        objective: nn.Module = _Objective(model, stage.loss)  # type: ignore[arg-type]
+        objective: nn.Module = _Objective(stage.model, stage.loss)
+        if config.is_compiled:  # the whole of it: many a loss calls parts of its model
+            objective = torch.compile(objective)  # type: ignore[assignment]
         if self._joint:
             objective = DistributedDataParallel(objective, find_unused_parameters=True)
         self._objective = objective
+        self._look_every = config.look_every or (25 if self._device.type == "cuda" else 1)
+        self._unseen: list[tuple[int, Tensor, list[dict[str, Tensor]]]] = []
+        """Steps since the last look: their number, means of the losses with the gradient's norm, losses by part."""
 
     def train(self, on_step: Callable[[int], None]) -> None:
         """Step to the end of the schedule, or until SIGTERM."""
         first = self._step
         mine = range(self._rank, self._config.parts, self._world)
         places = ((step, part) for step in count(first) for part in mine)
-        batches = prefetched(self._stage.draw, places, workers=self._config.workers)
+        batches = self._batches(places)
         saved = time.monotonic()
         self._stage.model.train()
         with _noticing_sigterm() as ending:
             try:
-                while not self._agree(ending.is_set()) and self._progress() < 1:
+                while not self._is_over(ending):
                     self._advance(batches, len(mine))
-                    if time.monotonic() - saved >= 60 * self._config.save_minutes:
-                        self._save()
-                        saved = time.monotonic()
+                    if self._step % self._look_every == 0:
+                        self._look()
+                        if time.monotonic() - saved >= 60 * self._config.save_minutes:
+                            self._save()
+                            saved = time.monotonic()
                     on_step(self._step)
+                self._look()
                 self._save()
             finally:
                 batches.close()
                 self._metrics.close()
 
-    def _progress(self) -> float:
-        """Part of the schedule that is done, in [0, 1]."""
-        return self._step / self._length if self._length else self._spent / (60 * self._config.minutes)
+    def _batches(self, places: Iterator[tuple[int, int]]) -> Any:
+        """Batches made ahead of time: for a GPU in processes, as they are drawn, for the CPU in threads, prepared."""
+        stage, workers = self._stage, self._config.workers
+        if self._device.type == "cuda":
+            return pinned(stage.draw, places, workers=workers)
+        return prefetched(lambda step, part: stage.prepare(stage.draw(step, part)), places, workers=workers)
 
-    def _agree(self, is_ending: bool) -> bool:
-        """Whether any process was asked to end; brings the processes' clocks together, too."""
-        if not self._joint:
-            return is_ending
-        state = torch.tensor([float(is_ending), self._spent], dtype=torch.float64, device=self._device)
-        distributed.all_reduce(state, distributed.ReduceOp.MAX)
-        self._spent = state[1].item()
-        return bool(state[0])
+    def _progress(self) -> float:
+        """Part of the schedule that is done, in [0, 1], as all processes see it."""
+        return self._step / self._length if self._length else self._agreed / (60 * self._config.minutes)
+
+    def _is_over(self, ending: threading.Event) -> bool:
+        """Whether the schedule is done, or any process was asked to end; they ask each other at every look."""
+        if self._step % self._look_every:
+            return bool(self._length) and self._progress() >= 1
+        state = [float(ending.is_set()), self._spent]
+        if self._joint:
+            joint = torch.tensor(state, dtype=torch.float64, device=self._device)
+            distributed.all_reduce(joint, distributed.ReduceOp.MAX)
+            state = joint.tolist()
+        self._agreed = self._spent = state[1]
+        return bool(state[0]) or self._progress() >= 1
 
     def _advance(self, batches: Iterator[tuple[int, int, Batch]], parts_here: int) -> None:
         """Take one step."""
@@ -198,22 +215,38 @@ class _Run:
         if self._joint:
             distributed.all_reduce(values)
             values /= self._world
-        numbers = values.tolist()
-        if not all(map(math.isfinite, numbers)):
-            self._refuse(parts, range(self._rank, self._config.parts, self._world))
+        self._unseen.append((self._step, values, parts))
+        if self._look_every == 1:
+            self._look()  # before the step is taken
         self._optimizer.step()
         self._average.update_parameters(self._stage.model)
         self._step += 1
         self._spent += time.monotonic() - started
-        self._metrics.add(dict(zip(losses, numbers[:-1], strict=True)))
         if self._step % self._config.log_every == 0:
+            self._look()
             self._metrics.write(self._step, self._spent / 60, rate)
         self._report()
+
+    def _look(self) -> None:
+        """Take the numbers of the steps since the last look from the device, once for all.
+
+        Raises:
+            FloatingPointError: one of them is not finite.
+        """
+        if not self._unseen:
+            return
+        table = torch.stack([values for _, values, _ in self._unseen]).tolist()
+        for (step, _, parts), numbers in zip(self._unseen, table, strict=True):
+            if not all(map(math.isfinite, numbers)):
+                self._refuse(step, parts, range(self._rank, self._config.parts, self._world))
+            self._metrics.add(dict(zip(parts[0], numbers[:-1], strict=True)))
+        self._unseen.clear()
 
     def _backward(self, step: int, part: int, batch: Batch, *, is_last: bool) -> dict[str, Tensor]:
         """Add the gradient of one part, and give its losses."""
         if self._device.type == "cuda":
-            batch = {name: values.pin_memory().to(self._device, non_blocking=True) for name, values in batch.items()}
+            moved = {name: values.to(self._device, non_blocking=True) for name, values in batch.items()}
+            batch = self._stage.prepare(moved)
         elif self._device.type != "cpu":
             batch = {name: values.to(self._device) for name, values in batch.items()}
         # The model's own randomness, such as dropout, is a function of the place as well.
@@ -228,14 +261,14 @@ class _Run:
             (torch.stack(list(losses.values())).sum() * (self._world / self._config.parts)).backward()
         return {name: loss.detach() for name, loss in losses.items()}
 
-    def _refuse(self, parts: list[dict[str, Tensor]], places: range) -> None:
+    def _refuse(self, step: int, parts: list[dict[str, Tensor]], places: range) -> None:
         """Say which images gave a loss that is not finite."""
         losses = {part: {n: v.item() for n, v in values.items()} for part, values in zip(places, parts, strict=True)}
         bad = [part for part, values in losses.items() if not all(map(math.isfinite, values.values()))] or list(places)
-        names = [name for part in bad for name in self._stage.names(self._step, part)]
+        names = [name for part in bad for name in self._stage.names(step, part)]
         raise FloatingPointError(
-            f"the loss or its gradient is not finite at step {self._step} ({losses[bad[0]]}); no step was taken. "
-            f"Images of the batch: {', '.join(names)}"
+            f"the loss or its gradient is not finite at step {step} ({losses[bad[0]]}); nothing since the last "
+            f"checkpoint is kept. Images of the batch: {', '.join(names)}"
         )
 
     def _report(self) -> None:
@@ -271,6 +304,7 @@ class _Run:
                 str(error).splitlines()[-1].strip(),
             ) from error
         self._step, self._spent = state["step"], state["spent"]
+        self._agreed = self._spent
         self._metrics.restore(state["metrics"], self._step)
         logger.info("going on from step %d", self._step)
 

@@ -51,11 +51,13 @@ class EngineConfig:
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 or mps."""
     workers: int = 1
-    """Threads that make batches ahead of time."""
+    """Threads that make batches ahead of time; on CUDA processes."""
     save_minutes: float = 3.0
     """Minutes between checkpoints; 0 saves after every step."""
     log_every: int = 50
     """Steps between lines of metrics.jsonl."""
+    look_every: int = 0
+    """Steps between looks at whether the loss is finite, each of which waits for the GPU: 0 for 25 on CUDA, else 1."""
     report_every: int = 0
     """Steps between a stage's own reports (pictures, validation); 0 for none."""
     seed: int = 0
@@ -68,6 +70,10 @@ class EngineConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
         if not 0 <= self.warmup < 1 or not 0 <= self.ema < 1:
             raise ValueError(f"warmup is {self.warmup} and ema {self.ema}, expected numbers in [0, 1)")
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +98,8 @@ class Stage:
     """Sha256 of the labels trained on, by file: kept in config.json, so that it is known who was learned from."""
     report: Callable[[nn.Module, int], dict[str, float]] | None = None
     """Looks at the averaged model (in evaluation mode) at a step; the numbers go into metrics.jsonl."""
+    prepare: Callable[[Batch], Batch] = _as_it_is
+    """Makes of a drawn batch, on the device of the run, what the losses take: views of crops, for instance."""
 
 
 def device_of(config: EngineConfig) -> torch.device:

@@ -49,7 +49,7 @@ class Plan:
     steps: int = 400
     """Of the encoder."""
     batch: int = 96
-    """Images a step, over all processes."""
+    """Images a step: over all processes on a CPU, of each GPU."""
     rehearsal: int = 240
     """Rendered faces to rehearse with."""
     rate: float = 2e-3

@@ -78,10 +78,12 @@ def _train(folder: Path, config: JobConfig) -> list[str]:
     settings = asdict(load_encoder(base).config)
     cells = "--has-cells" if settings.pop("has_cells") else "--no-has-cells"
     slow = 0.01 if plan.backbone_rate else 0.0
+    # Processes share the cores of a CPU, and with them the batch; GPUs get one each.
+    batch = plan.batch if config.device.startswith("cuda") else plan.batch // config.processes
     options: dict[str, Any] = {
         "out": folder / "encoder", "start": base, "teacher": base, "device": config.device.partition(":")[0],
         "triplets": config.train, "triplet-images": config.images, "renders": rehearsal_folder(plan.rehearsal),
-        "steps": plan.steps, "batch": plan.batch // config.processes, "parts": config.processes, "rate": plan.rate,
+        "steps": plan.steps, "batch": batch, "parts": config.processes, "rate": plan.rate,
         "log-every": max(1, plan.steps // 100), "report-every": max(1, plan.steps // plan.reports),
         "save-minutes": 1, "backbone-rate": plan.backbone_rate, "listed-share": 3,
         "feature-rate": slow, "decoder-rate": slow, "distillation": 2, "embedding-share": 0.5,

@@ -2,8 +2,10 @@
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +18,19 @@ from freeavatar.avatars.avatar import Avatar
 from freeavatar.avatars.glb import read_glb
 from freeavatar.errors import InputError
 from freeavatar.faces.align import CROP_SIZE, align_matrix
-from freeavatar.render import Camera, Look, Renderer
+from freeavatar.render import Camera, Lighting, Look, Renderer
 from freeavatar.render.look import Color, head_matrix
 from freeavatar.rig import ARKIT, mirrored
 from training.data.labelled_faces import read_rows, read_silver_labels
 from training.data.rigs import RigSampler, draw_head, draw_lighting, one_sided, symmetric
+from training.renders.workers import in_workers
 
 logger = logging.getLogger(__name__)
 
 FRAME = 512
 """Side of the loose pictures the crops are cut from, in pixels."""
+_PART = 64
+"""Crops that a process renders at a time."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,8 @@ class RenderConfig:
     """Rigs come in threes: one with shapes on one side alone, its mirror image, and its symmetric form."""
     is_reenactment: bool = False
     """Render the silver rigs of the train split themselves, of ``count`` faces drawn at random or of all."""
+    workers: int = 1
+    """Processes that render; the pictures do not depend on their number."""
 
     def __post_init__(self) -> None:
         avatars = len(list(self.avatars.glob("*.glb")))
@@ -64,6 +71,29 @@ class RenderConfig:
             raise ValueError(f"repeats is {self.repeats}, expected 1 to the number of avatars, {avatars}")
         if self.is_reenactment and (self.labels is None or self.sides or self.is_rare or self.repeats > 1):
             raise ValueError("is_reenactment needs labels, and neither sides, is_rare nor repeats")
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A rig, and all that is random about its picture."""
+
+    rig: np.ndarray
+    """``(52,)``."""
+    head: np.ndarray
+    """Pitch, yaw and roll in degrees, ``(3,)``."""
+    lens: float
+    """Vertical angle of view, in degrees."""
+    slip: np.ndarray
+    """Error of the landmarks, in crop pixels, ``(5, 2)``."""
+    lighting: Lighting
+    background: tuple[Color, Color]
+
+
+def draw_shot(rig: np.ndarray, rng: np.random.Generator, config: RenderConfig) -> Shot:
+    """Draw pose, lens, errors of the landmarks, light and background for a rig."""
+    head = draw_head(rng) * (0.7 if config.is_natural else 1.0)
+    lens, slip = rng.uniform(12, 40), rng.normal(0, config.jitter, (5, 2))
+    return Shot(rig, head, lens, slip, draw_lighting(rng), _background(rng))
 
 
 class FaceRenderer:
@@ -79,22 +109,22 @@ class FaceRenderer:
         nearest = np.linalg.norm(avatar.positions[:, None] - self._rest[2:], axis=2).argmin(0)
         self._moves = avatar.target_positions[self._order][:, nearest]
 
-    def render(self, rig: np.ndarray, rng: np.random.Generator, config: RenderConfig) -> tuple[np.ndarray, np.ndarray]:
-        """One crop of one rig.
+    def render(self, shot: Shot, *, has_frame: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """One crop.
 
         Returns:
-            Luma ``(144, 144)`` and, if ``config.color``, RGB ``(512, 512, 3)``, both uint8.
+            Luma ``(144, 144)`` and, if ``has_frame``, RGB ``(512, 512, 3)``, both uint8.
         """
-        head = draw_head(rng) * (0.7 if config.is_natural else 1.0)
+        rig, head = shot.rig, shot.head
         points = self._rest.copy()
         points[2:] += np.tensordot(rig, self._moves, axes=1)
         points = (points - self.avatar.head_pivot) @ head_matrix(head).T + self.avatar.head_pivot
-        camera = Camera((0.0, float(points[:, 1].mean()), float(points[:, 2].mean())), 0.42, rng.uniform(12, 40))
+        camera = Camera((0.0, float(points[:, 1].mean()), float(points[:, 2].mean())), 0.42, shot.lens)
         clip = np.c_[points, np.ones(5)] @ camera.matrix().T
         frame = (clip[:, :2] / clip[:, 3:] + 1) / 2 * FRAME
         affine = align_matrix(frame)
-        noise = rng.normal(0, config.jitter, (5, 2)) @ np.linalg.inv(affine[:, :2]).T
-        look = Look((CROP_SIZE, CROP_SIZE), draw_lighting(rng), _background(rng), 2)
+        noise = shot.slip @ np.linalg.inv(affine[:, :2]).T
+        look = Look((CROP_SIZE, CROP_SIZE), shot.lighting, shot.background, 2)
         weights = np.zeros((1, len(self.avatar.target_names)), np.float32)
         weights[0, self._order] = rig
         pose: dict[str, Any] = dict(head=head[None].astype(np.float32), camera=camera)
@@ -102,7 +132,7 @@ class FaceRenderer:
             torch.from_numpy(weights), look=look, view=_crop_view(align_matrix(frame + noise)), **pose
         )
         picture = np.empty(0)
-        if config.color:
+        if has_frame:
             loose = Look((FRAME, FRAME), look.lighting, look.background, 2)
             picture = _to_uint8(self.renderer.render(torch.from_numpy(weights), look=loose, **pose))
         return cv2.cvtColor(_to_uint8(crop), cv2.COLOR_RGB2GRAY), picture
@@ -209,13 +239,40 @@ def render_rigs(
     if config.color:
         frames = np.lib.format.open_memmap(config.out / "frames.npy", "w+", np.uint8, (count, FRAME, FRAME, 3))
     rigs = np.zeros((count, len(ARKIT)), np.float32)
-    face: FaceRenderer | None = None
-    for i, path in enumerate(tqdm(avatars, disable=None)):
-        if face is None or face.avatar.path != path:
-            face = FaceRenderer(read_glb(path))
+    shots = []
+    for i in range(count):
         rigs[i] = rig_of(i)
-        crops[i], picture = face.render(rigs[i], rng, config)
-        if frames is not None:
-            frames[i] = picture
+        shots.append(draw_shot(rigs[i], rng, config))
+    parts = [(path, shots[i:j], config.color) for path, i, j in _parts(avatars)]
+    place = 0
+    with tqdm(total=count, disable=None) as progress:
+        for made in in_workers(_render_part, parts, config.workers):
+            for crop, picture in made:
+                crops[place] = crop
+                if frames is not None:
+                    frames[place] = picture
+                place += 1
+            progress.update(len(made))
     np.save(config.out / "rigs.npy", rigs)
     (config.out / "avatars.json").write_text(json.dumps([path.stem for path in avatars]))
+
+
+def _parts(avatars: Sequence[Path]) -> Iterator[tuple[Path, int, int]]:
+    """Stretches of crops of one avatar, short enough that several processes share an avatar."""
+    start = 0
+    for path, group in groupby(avatars):
+        end = start + len(list(group))
+        for low in range(start, end, _PART):
+            yield path, low, min(low + _PART, end)
+        start = end
+
+
+def _render_part(task: tuple[Path, Sequence[Shot], bool]) -> list[tuple[np.ndarray, np.ndarray]]:
+    path, shots, has_frame = task
+    face = _face_renderer(path)
+    return [face.render(shot, has_frame=has_frame) for shot in shots]
+
+
+@lru_cache(maxsize=1)
+def _face_renderer(path: Path) -> FaceRenderer:
+    return FaceRenderer(read_glb(path))

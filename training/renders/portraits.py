@@ -1,6 +1,7 @@
 """Portraits of avatars with known controls: what ``training.render_portraits`` writes."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from freeavatar.render import Renderer
 from freeavatar.rig import ARKIT
 from training.data.labelled_faces import read_silver_labels
 from training.data.rigs import RigSampler
+from training.renders.workers import in_workers
 
 EYES = ("eyeBlinkLeft", "eyeBlinkRight", "eyeWideLeft", "eyeWideRight")
 MOUTH = ("mouthFunnel", "mouthPucker", "mouthClose", "mouthSmileLeft", "mouthSmileRight")
@@ -37,6 +39,8 @@ class PortraitConfig:
     each_cast: int = 450
     """Pictures of each avatar of the cast."""
     seed: int = 0
+    workers: int = 1
+    """Processes that render; the pictures do not depend on their number."""
 
     def __post_init__(self) -> None:
         for folder in self.avatars:
@@ -69,21 +73,37 @@ def render_portraits(config: PortraitConfig) -> None:
     neutral = np.zeros((len(avatars), *shape, 3), np.uint8)
     regions = np.zeros((len(avatars), *shape), bool)
     names: list[str] = []
+
+    def draw() -> Iterator[tuple[str | Path, np.ndarray]]:
+        for source, each in avatars:
+            avatar = load_avatar(source)
+            if isinstance(source, Path) and not avatar.is_arkit:
+                raise InputError("{} lacks ARKit's names: bake identities with tools.bake_avatars.", source)
+            names.append(avatar.name)
+            controls.append(np.stack([draw_controls(avatar, sampler, rng) for _ in range(each)]))
+            yield source, controls[-1]
+
+    controls: list[np.ndarray] = []
     row = 0
-    for index, (source, each) in enumerate(tqdm(avatars, disable=None)):
-        view = FaceView(Renderer(load_avatar(source)), PORTRAIT_SIZE)
-        if isinstance(source, Path) and not view.avatar.is_arkit:
-            raise InputError("{} lacks ARKit's names: bake identities with tools.bake_avatars.", source)
-        neutral[index] = view.neutral()
-        regions[index] = view.region(EYES) | view.region(MOUTH)
-        names.append(view.avatar.name)
-        for _ in range(each):
-            drawn = draw_controls(view.avatar, sampler, rng)
-            pictures[row], owners[row] = view.picture(drawn), index
-            weights[row, : len(drawn)] = drawn
-            row += 1
+    for index, made in enumerate(tqdm(in_workers(_portray, draw(), config.workers), total=len(avatars), disable=None)):
+        own, count = controls[index], len(made[2])
+        neutral[index], regions[index] = made[0], made[1]
+        pictures[row : row + count], weights[row : row + count, : own.shape[1]] = made[2], own
+        owners[row : row + count] = index
+        row += count
     np.save(config.out / "weights.npy", weights)
     np.save(config.out / "avatars.npy", owners)
     np.save(config.out / "neutral.npy", neutral)
     np.save(config.out / "regions.npy", regions)
     (config.out / "avatars.json").write_text(json.dumps(names))
+
+
+def _portray(task: tuple[str | Path, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """An avatar's neutral face, its mouth and eyes, and its face with controls."""
+    source, drawn = task
+    view = FaceView(Renderer(load_avatar(source)), PORTRAIT_SIZE)
+    return (
+        view.neutral(),
+        view.region(EYES) | view.region(MOUTH),
+        np.stack([view.picture(controls) for controls in drawn]),
+    )
