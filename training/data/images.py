@@ -160,12 +160,8 @@ def fingerprints(ids: Sequence[str]) -> list[str]:
 
     Files are known by name, size and their last bytes, members of zips by their checksum.
     """
-    known: dict[str, dict[str, str]] = {}
-    for name in ids:
-        path, _ = _source(name)
-        if path not in known:
-            known[path] = _contained(Path(path))
-    sources = ((_source(name)) for name in ids)
+    sources = [_source(name) for name in ids]
+    known = {path: _contained(Path(path)) for path in {path for path, _ in sources}}
     return [f"{Path(path).name} {member} {known[path].get(member) or known[path].get('')}" for path, member in sources]
 
 

@@ -65,7 +65,7 @@ class _Places(Dataset):
 
 
 def pinned(
-    draw: Callable[[int, int], Batch], places: Iterator[tuple[int, int]], *, workers: int, is_pinned: bool = True
+    draw: Callable[[int, int], Batch], places: Iterator[tuple[int, int]], *, workers: int
 ) -> Generator[tuple[int, int, Batch], None, None]:
     """As :func:`prefetched`, drawn in processes and laid where a GPU fetches them by itself.
 
@@ -73,11 +73,10 @@ def pinned(
         draw: gives the batch of a step and part.
         places: steps and parts, endless.
         workers: number of processes.
-        is_pinned: keep the batches in page-locked memory.
     """
     loader = DataLoader(
-        _Places(draw), sampler=places, batch_size=None, num_workers=workers, pin_memory=is_pinned, prefetch_factor=2,
-        multiprocessing_context="fork",
+        _Places(draw), sampler=places, batch_size=None, num_workers=workers, prefetch_factor=2,
+        pin_memory=torch.cuda.is_available(), multiprocessing_context="fork",
     )  # fmt: skip
     yield from (tuple(drawn) for drawn in loader)
 

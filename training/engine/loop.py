@@ -146,7 +146,7 @@ class _Run:
         self._load()
         objective: nn.Module = _Objective(stage.model, stage.loss)
         if config.is_compiled:  # the whole of it: many a loss calls parts of its model
-            objective = torch.compile(objective)  # type: ignore[assignment]
+            objective.compile()
         if self._joint:
             objective = DistributedDataParallel(objective, find_unused_parameters=True)
         self._objective = objective

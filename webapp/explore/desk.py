@@ -20,7 +20,7 @@ from freeavatar.explore.maps import MapConfig, aligned
 from freeavatar.explore.sheets import THUMBNAILS
 from webapp.common.doors import is_password
 from webapp.common.replies import Reply, language_in
-from webapp.explore.export import EXPORTS
+from webapp.explore.export import KINDS, export
 from webapp.explore.faces import Clips, Faces, captions_of
 from webapp.explore.jobs import Jobs, Steps, words
 from webapp.explore.looking import Looking
@@ -166,11 +166,10 @@ class Explorer:
     def export(self, request: Reply) -> Reply:
         """Chosen images as a list, NPZ or CSV; or the map as one HTML file."""
         pool, kind = self._shelf.pool(request), str(request.get("kind"))
-        if kind not in EXPORTS:
-            raise InputError("there is no export {!r}: use {}.", kind, ", ".join(EXPORTS))
-        drawn = self._shelf.shown(pool, request)
-        name, mime, data = EXPORTS[kind](
-            pool, drawn, indices_of(request, pool), lambda number: self._shelf.sheet(pool.token, number),
-            language_in(request),
+        if kind not in KINDS:
+            raise InputError("there is no export {!r}: use {}.", kind, ", ".join(KINDS))
+        name, mime, data = export(
+            kind, pool, self._shelf.shown(pool, request), indices_of(request, pool), language=language_in(request),
+            sheet=lambda number: self._shelf.sheet(pool.token, number),
         )  # fmt: skip
         return {"name": name, "mime": mime, "data": base64.b64encode(data).decode()}
