@@ -106,7 +106,7 @@ def time_steps(
 
 def time_loop(model: Any, objective: Objective, mixture: Mixture, config: LoopConfig) -> Clock:
     """Steps of the engine."""
-    stage = Stage(model, mixture.draw, mixture.names, objective, lambda model, info: None)
+    stage = Stage(model, mixture.draw, mixture.names, objective, lambda model, info: None, prepare=mixture.prepare)
     with tempfile.TemporaryDirectory() as out:
         engine = replace(config.engine, out=Path(out), steps=config.measured + 2, save_minutes=60.0, report_every=0)
         clock = Clock()
@@ -122,12 +122,12 @@ def main(config: LoopConfig) -> None:
     teacher = load_bundle(config.teacher) if config.teacher and config.losses.distillation else None
     objective = Objective(mixture, config, device, teacher)
     model = Trainee(config, len(mixture.classes), teacher).to(memory_format=torch.channels_last)
-    ready, bf16 = mixture.draw(0, 0), config.engine.precision == "bf16"
+    ready, bf16 = mixture.prepare(mixture.draw(0, 0)), config.engine.precision == "bf16"
     rounds = []
     for _ in range(config.rounds):
         alone = time_steps(model, objective, lambda step: ready, config, bf16=bf16)
         loop = time_loop(model, objective, mixture, config)
-        plainest = time_steps(model, objective, lambda step: plain.draw(step, 0), config, bf16=False)
+        plainest = time_steps(model, objective, lambda step: plain.prepare(plain.draw(step, 0)), config, bf16=False)
         rounds.append([clock.seconds() for clock in (alone, loop, plainest)])
     wall, processor = np.moveaxis(np.array(rounds), 2, 0)
     for name, seconds in zip(("model", "loop", "plain"), np.median(wall, axis=0), strict=True):

@@ -44,6 +44,9 @@ from training.objectives.silver import SilverLoss
 
 logger = logging.getLogger(__name__)
 
+ENCODED_VIEWS = 8
+"""Views of an image that a backbone which stays as it is encodes once, at most."""
+
 
 @dataclass(frozen=True)
 class LossConfig:
@@ -112,6 +115,19 @@ class TrainConfig:
         if self.frozen_stages and self.encoder.is_vit:
             raise ValueError("a ViT has no stages to freeze: expected --frozen-stages 0")
 
+    @property
+    def is_backbone_shared(self) -> bool:
+        """Whether the backbone stays as it is, and is the teacher's if there is one."""
+        has_own = self.losses.distillation and self.start != self.teacher
+        return self.rates.backbone_rate == 0 and self.is_norm_frozen and not has_own
+
+    def encoded_views(self, total: int) -> int:
+        """Views of each of ``total`` images that a shared backbone encodes once for the whole run: an even number; 0
+        where the schedule is too short for that, or the backbone is trained."""
+        engine = self.engine
+        asked = engine.steps * engine.batch * engine.parts / total or engine.epochs or ENCODED_VIEWS
+        return min(ENCODED_VIEWS, int(asked) // 2 * 2) if self.is_backbone_shared else 0
+
 
 class Trainee(nn.Module):
     """Encoder and decoder with the heads that only training needs."""
@@ -161,8 +177,8 @@ class Trainee(nn.Module):
 
     def forward(self, views: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Features ``(B, F)``, embeddings ``(B, 16)``, unbounded rigs ``(count, 52)`` of the first views, and what the
-        backbone gave."""
-        pooled = self.encoder.pool(views)
+        backbone gave; instead of views ``(B, 1, S, S)`` that may be given, too, ``(B, P)``."""
+        pooled = views if views.ndim == 2 else self.encoder.pool(views)
         feature, embedding = (values.float() for values in self.encoder.from_pooled(pooled))
         return feature, embedding, self.decoder.unbounded(feature[:count]).float(), pooled
 
@@ -203,8 +219,7 @@ class Objective:
 
     def __init__(self, mixture: Mixture, config: TrainConfig, device: torch.device, teacher: Bundle | None) -> None:
         self._weights, self._teacher = config.losses, teacher
-        is_frozen = config.rates.backbone_rate == 0 and config.is_norm_frozen
-        self._is_shared = is_frozen and config.start == config.teacher
+        self._is_shared = config.is_backbone_shared
         self._real, self._rendered, _ = mixture.counts
         self._rendered_std = mixture.rendered_std.clamp_min(0.08).to(device)
         self._silver_std = mixture.silver_std.to(device)
@@ -215,7 +230,8 @@ class Objective:
 
     def __call__(self, model: Any, batch: Batch) -> dict[str, Tensor]:
         """Weighted losses of a batch of :class:`Mixture`."""
-        views = batch["views"].contiguous(memory_format=torch.channels_last)
+        is_encoded = "pooled" in batch
+        views = batch["pooled"].float() if is_encoded else batch["views"].contiguous(memory_format=torch.channels_last)
         feature, embedding, rigs, pooled = model(views, len(batch["rigs"]))
         found = {
             "emotion_triplets": triplet_loss(embedding, batch["by_emotion"], MARGINS[2]),
@@ -247,10 +263,12 @@ class Objective:
         assert self._teacher is not None
         encoder = self._teacher.encoder
         size = encoder.config.image_size
-        if size != views.shape[-1]:
-            views = interpolate(views, (size, size), mode="bilinear", antialias=True)
         with torch.no_grad():
-            feature, embedding = encoder.from_pooled(encoder.pool(views) if pooled is None else pooled)
+            if pooled is None:
+                if size != views.shape[-1]:
+                    views = interpolate(views, (size, size), mode="bilinear", antialias=True)
+                pooled = encoder.pool(views)
+            feature, embedding = encoder.from_pooled(pooled)
         return feature.float(), embedding.float()
 
 
@@ -335,11 +353,13 @@ def train(config: TrainConfig, **more: Any) -> Path:
     device, mixture = device_of(config.engine), open_mixture(config)
     teacher = load_bundle(config.teacher, device=device) if config.teacher and config.losses.distillation else None
     model = Trainee(config, len(mixture.classes) if config.losses.emotion else 0, teacher)
+    model = model.to(device).to(memory_format=torch.channels_last)
+    if views := config.encoded_views(mixture.total):
+        mixture.encode(model.encoder.eval(), views=views, cache=config.engine.out.parent, device=device)
     report = make_report(config, device) if config.engine.report_every else None
     inherited = load_bundle(config.start) if config.start and (config.start / "encoder.safetensors").is_file() else None
     stage = Stage(
-        model=model.to(device).to(memory_format=torch.channels_last), draw=mixture.draw, names=mixture.names,
-        prepare=mixture.prepare,
+        model=model, draw=mixture.draw, names=mixture.names, prepare=mixture.prepare,
         loss=Objective(mixture, config, device, teacher), export=partial(export_bundle, config, inherited),
         total=mixture.total, groups=partial(groups_of, config), sources=hashes_of(config.data), report=report,
     )  # fmt: skip

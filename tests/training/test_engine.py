@@ -262,6 +262,15 @@ def test_batches_come_in_order_and_errors_come_through():
         next(batches)
 
 
+def test_waiting_threads_of_one_process_leave_the_cores_to_the_others():
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    printed = subprocess.run(
+        [sys.executable, "-c", "import training, os; print(os.environ['OMP_WAIT_POLICY'])"],
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert printed.stdout.strip() == "PASSIVE"
+
+
 if __name__ == "__main__":
     folder, what = Path(sys.argv[1]), sys.argv[2]
     config = config_of(folder, parts=2 if what == "parts" else 1)

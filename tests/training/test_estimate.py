@@ -8,9 +8,18 @@ from training.jobs.job import replace
 def test_more_steps_take_longer_and_processes_share_them(tmp_path):
     job = make_job(tmp_path)
     assert seconds_per_image(tmp_path / "base", True) > 0
-    short, long = (estimate_minutes(replace(job, plan=replace(PLAN, steps=steps))) for steps in (10, 10_000))
-    shared = estimate_minutes(replace(job, plan=replace(PLAN, steps=10_000), processes=2))
+    plan = replace(PLAN, backbone_rate=1e-5)
+    short, long = (estimate_minutes(replace(job, plan=replace(plan, steps=steps))) for steps in (10, 10_000))
+    shared = estimate_minutes(replace(job, plan=replace(plan, steps=10_000), processes=2))
     assert short < shared < long
+
+
+def test_a_frozen_backbone_takes_no_time_for_views_encoded_before(tmp_path):
+    job = make_job(tmp_path)
+    frozen, trained = (
+        estimate_minutes(replace(job, plan=replace(PLAN, steps=10_000, backbone_rate=rate))) for rate in (0.0, 1e-5)
+    )
+    assert frozen < trained / 4
 
 
 def test_faces_that_are_rendered_already_take_no_time(tmp_path):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +13,12 @@ from torch import nn
 from freeavatar.models import Encoder, load_bundle
 from tests.bundles import ENCODER
 from tests.jobs import make_job
+from training.data.augment import random_views
 from training.data.drawing import mine_triplets
+from training.data.features import cached_pooled
+from training.data.images import ImagePool, list_images, open_images
 from training.data.mixture import MixtureConfig
+from training.engine.batches import generator_of
 from training.engine.metrics import read_metrics
 from training.engine.stage import EngineConfig
 from training.objectives.losses import distillation_loss
@@ -100,11 +105,67 @@ def test_a_backbone_that_student_and_teacher_share_runs_once(config, monkeypatch
     torch.testing.assert_close(found[0], found[1])
 
 
-def test_views_for_a_frozen_backbone_are_not_relit(config):
+def test_a_frozen_backbone_encodes_each_image_once_and_for_all(config, monkeypatch):
+    engine = replace(config.engine, steps=40, report_every=0)
+    sizes, pool = [], Encoder.pool
+    monkeypatch.setattr(Encoder, "pool", lambda self, crops: sizes.append(len(crops)) or pool(self, crops))
+    total = open_mixture(config).total
+    views = replace(config, engine=engine).encoded_views(total)
+    assert 2 <= views <= 40 * 12 / total
+    first = load_bundle(train(replace(config, engine=engine)))
+    assert sum(sizes) == total * views < 40 * 12
+    sizes.clear()
+    again = load_bundle(train(replace(config, engine=replace(engine, out=engine.out.with_name("again")))))
+    assert not sizes
+    for old, new in zip(first.encoder.parameters(), again.encoder.parameters(), strict=True):
+        torch.testing.assert_close(old, new, rtol=0, atol=0)
+
+
+def test_what_is_encoded_once_is_what_the_backbone_gives_of_jittered_views(config, tmp_path):
+    encoder = Trainee(config, 0, load_bundle(config.teacher)).eval().encoder
+    pool = open_images(list_images([rehearsal_folder(8)]), cache=tmp_path, size=144)
+    found = cached_pooled(pool, encoder, views=4, is_relit=False, cache=tmp_path, device=torch.device("cpu"))
+    crops = torch.from_numpy(pool.gather(np.arange(8)))[:, None].float() / 255
+    for view in range(4):
+        mirror = torch.full((8,), view % 2 == 1)
+        with torch.no_grad():
+            seen = encoder.pool(random_views(crops, 32, mirror, generator_of(5, 0, view), relight=False))
+        torch.testing.assert_close(torch.from_numpy(found[:, view]).float(), seen, rtol=1e-3, atol=1e-3)
+
+
+def test_batches_of_what_is_encoded_once_are_of_the_same_images_and_mirror_triplets_whole(config, monkeypatch):
+    def numbers(pool, encoder, *, views, **more):
+        return np.stack(np.mgrid[: len(pool), :views], -1)
+
+    monkeypatch.setattr("training.data.mixture.cached_pooled", numbers)
+    plain, encoded = open_mixture(config), open_mixture(config)
+    encoded.encode(None, views=4, cache=config.engine.out, device=torch.device("cpu"))
+    seen = []
+    for step in range(12):
+        batch, (_, renders, _, _) = encoded.draw(step, 0), plain._index(step, 0)
+        row, view = batch["pooled"].T
+        assert row[: len(renders)].tolist() == renders.tolist()
+        assert (view[batch["by_list"]] % 2 == view[batch["by_list"]][:, :1] % 2).all()
+        assert "views" not in encoded.prepare(batch)
+        seen += view.tolist()
+    assert set(seen) == {0, 1, 2, 3}
+
+
+def test_a_backbone_that_is_trained_or_that_the_teacher_lacks_sees_new_views_at_every_step(config):
+    engine = replace(config.engine, steps=1000)
+    long = replace(config, engine=engine)
+    assert long.encoded_views(10) == 8
+    assert replace(long, rates=PartRates(0.01)).encoded_views(10) == 0
+    assert replace(long, is_norm_frozen=False).encoded_views(10) == 0
+    assert replace(long, teacher=Path("another")).encoded_views(10) == 0
+    assert long.encoded_views(5000) == 2 and long.encoded_views(10_000) == 0
+
+
+def test_views_for_a_frozen_backbone_are_not_relit(config, monkeypatch):
     data = replace(config.data, is_relit=False)
     grey = open_mixture(replace(config, data=data))
     relit = open_mixture(config)
-    grey._crops = relit._crops = lambda *index: np.full((12, 144, 144), 51, np.uint8)
+    monkeypatch.setattr(ImagePool, "gather", lambda self, index: np.full((len(index), 144, 144), 51, np.uint8))
     plain, changed = (mixture.prepare(mixture.draw(0, 0))["views"] for mixture in (grey, relit))
     assert (plain - 0.2).abs().max() < 1e-3 < (changed - 0.2).abs().max()
 

@@ -14,7 +14,7 @@ from freeavatar.errors import InputError, WeightsError
 from freeavatar.models import Encoder, EncoderConfig, make_backbone
 from training.data import images
 from training.data.images import crop_size, list_images, open_images
-from training.data.starting_weights import load_backbone
+from training.data.starting_weights import BACKBONE, load_backbone
 from training.engine.metrics import read_metrics
 from training.engine.stage import EngineConfig
 from training.objectives.masked import MaskedAutoencoder, MaskedConfig
@@ -161,7 +161,14 @@ def test_the_loss_is_the_error_on_hidden_patches_of_normalised_pixels():
 def test_every_parameter_gets_a_gradient():
     model = MaskedAutoencoder(ENCODER, MASKED)
     masked_loss(model, batch_of())["pixels"].backward()
-    assert not [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    assert not [n for n, p in trained if p.grad is None or not p.grad.abs().sum() > 0]
+
+
+def test_the_places_of_patches_are_not_learned(sources, tmp_path):
+    weights = pretrain(config_of(sources.values(), tmp_path / "run", steps=4, rate=1e-2))
+    begun = MaskedAutoencoder(ENCODER, MASKED).backbone.pos_embed
+    torch.testing.assert_close(load_file(weights / BACKBONE)["pos_embed"], begun.detach(), rtol=0, atol=0)
 
 
 def test_the_loss_falls_and_pictures_and_weights_are_written(sources, tmp_path):

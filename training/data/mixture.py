@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from freeavatar.errors import InputError
+from freeavatar.models.encoder import Encoder
 from freeavatar.rig import ARKIT, mirrored
 from training.data.augment import cut_views, draw_jitter
 from training.data.drawing import comparable, draw_class_triplets, mine_triplets
+from training.data.features import cached_pooled
 from training.data.images import ImagePool, crop_size, list_images, open_images
 from training.data.labelled_faces import read_rows, read_silver_labels, rigs_of
 from training.data.triplets import MARGINS, SEPARATOR, Triplets, read_triplets
@@ -126,9 +128,26 @@ class Mixture:
         self.rendered_std = self._rendered.rigs.std(0) if self._rendered else torch.ones(len(ARKIT))
         """Standard deviation of each channel, ``(52,)``."""
         self.silver_std = self._real.silver.std(0) if self._real else torch.ones(len(ARKIT))
-        pools = [source.pool for source in (self._real, self._rendered) if source]
-        self.total = sum(map(len, [*pools, *(pool for pool, _ in self._listed)]))
+        self._pools = [source.pool for source in (self._real, self._rendered) if source]
+        self._pools += [pool for pool, _ in self._listed]
+        self._pooled: list[np.ndarray] = []
+        self.total = sum(map(len, self._pools))
         """Images of all sources."""
+
+    def encode(self, encoder: Encoder, *, views: int, cache: Path, device: torch.device) -> None:
+        """Give, from now on, what a frozen backbone makes of the images in the place of their crops.
+
+        Args:
+            encoder: in evaluation mode, on ``device``.
+            views: jittered views of each image, an even number; every other one is mirrored.
+            cache: folder for what is computed, unless the settings name one.
+            device: of the encoder.
+        """
+        folder, is_relit = self._config.cache or cache, self._config.is_relit
+        self._pooled = [
+            cached_pooled(pool, encoder, views=views, is_relit=is_relit, cache=folder, device=device)
+            for pool in self._pools
+        ]
 
     def _share_out(self, batch: int) -> tuple[int, int, int]:
         config = self._config
@@ -185,18 +204,17 @@ class Mixture:
     def names(self, step: int, part: int) -> list[str]:
         """Ids of the images of a batch, in their order."""
         faces, renders, sources, rows = self._index(step, part)
-        names = [self._real.pool.ids[k] for k in faces] if self._real else []
-        names += [self._rendered.pool.ids[k] for k in renders] if self._rendered else []
-        listed = [self._listed[source] for source in sources]
-        return names + [t.images[k] for (_, t), row in zip(listed, rows, strict=True) for k in t.index[row]]
+        places = self._places(faces, renders, sources, rows)
+        return [self._pools[pool].ids[k] for pool, numbers in places for k in numbers]
 
     def draw(self, step: int, part: int) -> Batch:
         """A batch, whose views :meth:`prepare` cuts.
 
         Returns:
-            ``crops`` (B, 1, C, C) uint8 and what is done to them; of real faces and renders ``rigs`` (M, 52); of real
-            faces ``emotions`` (R,); triplets ``by_emotion``, ``by_rig`` and ``by_list`` (T, 3), indices into the
-            views, and ``margins`` (T,) of the last.
+            ``crops`` (B, 1, C, C) uint8 and what is done to them, or after :meth:`encode` ``pooled`` (B, P) in their
+            place; of real faces and renders ``rigs`` (M, 52); of real faces ``emotions`` (R,); triplets
+            ``by_emotion``, ``by_rig`` and ``by_list`` (T, 3), indices into the images of the batch, and ``margins``
+            (T,) of the last.
         """
         generator = generator_of(self._seed, 0, step, part)
         faces, renders, sources, rows = self._index(step, part)
@@ -204,8 +222,7 @@ class Mixture:
         mirror = torch.rand(real + rendered, generator=generator) < 0.5
         # One-sided expressions stay comparable only if a triplet is mirrored as a whole.
         mirror = torch.cat([mirror, (torch.rand(listed // 3, generator=generator) < 0.5).repeat_interleave(3)])
-        batch = {"crops": torch.from_numpy(self._crops(faces, renders, sources, rows))[:, None]}
-        batch |= draw_jitter(self._view, mirror, generator, relight=self._config.is_relit)
+        batch = self._images(self._places(faces, renders, sources, rows), mirror, generator)
         batch |= self._labels(torch.from_numpy(faces), torch.from_numpy(renders), mirror, generator)
         kinds = [self._listed[source][1].kind[row] for source, row in zip(sources, rows, strict=True)]
         batch["by_list"] = torch.arange(real + rendered, real + rendered + listed).view(-1, 3)
@@ -213,15 +230,29 @@ class Mixture:
         return batch
 
     def prepare(self, batch: Batch) -> Batch:
-        """A batch with its ``views`` (B, 1, S, S) in the place of the crops, on its device."""
-        return cut_views(batch, self._view)
+        """A batch with its ``views`` (B, 1, S, S) in the place of the crops, if it has any, on its device."""
+        return cut_views(batch, self._view) if "crops" in batch else batch
 
-    def _crops(self, faces: np.ndarray, renders: np.ndarray, sources: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        parts = [self._real.pool.gather(faces)] if self._real else []
-        parts += [self._rendered.pool.gather(renders)] if self._rendered else []
-        listed = (self._listed[source] for source in sources)
-        parts += [pool.gather(triplets.index[row]) for (pool, triplets), row in zip(listed, rows, strict=True)]
-        return np.concatenate(parts)
+    def _places(
+        self, faces: np.ndarray, renders: np.ndarray, sources: np.ndarray, rows: np.ndarray
+    ) -> list[tuple[int, np.ndarray]]:
+        """Pools and numbers of their images, in the order of a batch."""
+        own = [index for index, source in ((faces, self._real), (renders, self._rendered)) if source]
+        listed = [
+            (len(own) + source, self._listed[source][1].index[row]) for source, row in zip(sources, rows, strict=True)
+        ]
+        return [*enumerate(own), *listed]
+
+    def _images(self, places: list[tuple[int, np.ndarray]], mirror: Tensor, generator: torch.Generator) -> Batch:
+        """Crops and their jitter, or what the backbone gives of a view of each."""
+        if not self._pooled:
+            crops = np.concatenate([self._pools[pool].gather(numbers) for pool, numbers in places])
+            jitter = draw_jitter(self._view, mirror, generator, relight=self._config.is_relit)
+            return {"crops": torch.from_numpy(crops)[:, None], **jitter}
+        pairs = torch.randint(self._pooled[0].shape[1] // 2, mirror.shape, generator=generator)
+        views = np.split((2 * pairs + mirror).numpy(), np.cumsum([len(numbers) for _, numbers in places])[:-1])
+        pooled = [self._pooled[pool][numbers, own] for (pool, numbers), own in zip(places, views, strict=True)]
+        return {"pooled": torch.from_numpy(np.concatenate(pooled))}
 
     def _labels(self, faces: Tensor, renders: Tensor, mirror: Tensor, generator: torch.Generator) -> Batch:
         rigs, common = torch.empty(0, len(ARKIT)), torch.empty(0, len(ARKIT))

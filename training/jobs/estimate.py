@@ -9,6 +9,7 @@ import torch
 from freeavatar.models import open_bundle
 from training.jobs.job import JobConfig
 from training.renders.rehearsal import portraits_folder, rehearsal_folder
+from training.train import ENCODED_VIEWS
 
 _PER_RENDER, _PER_FRAME, _START = 0.06, 0.1, 15.0
 """Seconds to render a face, to animate a frame of the example clip, and to start a stage; on one idle core."""
@@ -16,6 +17,8 @@ _PORTRAITS, _PER_REFIT, _PICTURES = 25.0, 0.12, 1000
 """Seconds to draw the cast, and for a step of the rig decoder; pictures with labels, a guess: how many there are
 is not known before the run."""
 _CLIP_FRAMES, _STAGES = 225, 3
+_PER_STEP = 0.05
+"""Seconds a step takes besides what it does for each image."""
 
 
 def estimate_minutes(config: JobConfig) -> float:
@@ -25,8 +28,10 @@ def estimate_minutes(config: JobConfig) -> float:
         WeightsError: the base does not load.
     """
     plan = config.amount
-    images = plan.batch // config.processes
-    seconds = plan.steps * seconds_per_image(Path(config.base), plan.backbone_rate == 0) * images * 1.15
+    images = plan.steps * (plan.batch // config.processes) * 1.15
+    if plan.backbone_rate == 0:
+        images = min(images, ENCODED_VIEWS * (plan.rehearsal + _PICTURES))
+    seconds = images * seconds_per_image(Path(config.base), plan.backbone_rate == 0) + plan.steps * _PER_STEP
     if not rehearsal_folder(plan.rehearsal).exists():
         seconds += _PER_RENDER * (plan.rehearsal + plan.validation)
     if plan.refit and has_renderer(Path(config.base)):

@@ -1,8 +1,8 @@
 """Fine-tuning jobs: labels in, a whole bundle out, by a process of its own that outlives whoever started it.
 
     python -m training.jobs --train labels/train.jsonl --images labels/images --held-out labels/held_out.jsonl
-    python -m training.jobs --train t.jsonl --images crops --plan.steps 4 --plan.batch 12 --plan.rehearsal 12 \
-        --plan.validation 12 --plan.has-clip False   # under a minute
+    python -m training.jobs --train t.jsonl --images crops plan:plan --plan.steps 4 --plan.batch 12 \
+        --plan.rehearsal 12 --plan.validation 12 --plan.refit 0 --plan.no-has-clip   # under a minute
 
 A run is a folder ``$FREEAVATAR_HOME/runs/<id>``, and nothing else knows anything of it: ``config.json`` (the
 settings, and the labels by hash), ``status.json`` (written by the process alone, see ``training/jobs/runner.py``),

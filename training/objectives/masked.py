@@ -42,6 +42,7 @@ class MaskedAutoencoder(nn.Module):
         width, size = self.backbone.embed_dim, config.decoder_size
         with torch.no_grad():
             self.backbone.pos_embed.copy_(_places(grid, width))
+        self.backbone.pos_embed.requires_grad_(False)  # as in He et al. 2022, appendix A.1
         self.embed = nn.Linear(width, size)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, size))
         self.places: Tensor

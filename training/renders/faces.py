@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from freeavatar.avatars.avatar import Avatar
 from freeavatar.avatars.glb import read_glb
@@ -245,14 +244,13 @@ def render_rigs(
         shots.append(draw_shot(rigs[i], rng, config))
     parts = [(path, shots[i:j], config.color) for path, i, j in _parts(avatars)]
     place = 0
-    with tqdm(total=count, disable=None) as progress:
-        for made in in_workers(_render_part, parts, config.workers):
-            for crop, picture in made:
-                crops[place] = crop
-                if frames is not None:
-                    frames[place] = picture
-                place += 1
-            progress.update(len(made))
+    for made in in_workers(_render_part, parts, config.workers):
+        for crop, picture in made:
+            crops[place] = crop
+            if frames is not None:
+                frames[place] = picture
+            place += 1
+        logger.info("%d of %d faces rendered", place, count)
     np.save(config.out / "rigs.npy", rigs)
     (config.out / "avatars.json").write_text(json.dumps([path.stem for path in avatars]))
 

@@ -10,7 +10,7 @@ every rig on four avatars; nothing is trained on them.
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +113,7 @@ def render_faces_of_the_cast(folder: Path, count: int, *, seed: int) -> None:
     turns = [avatars[k * len(avatars) // count] for k in range(count)]
     with _making(folder) as made:
         config = RenderConfig(avatars[0].parent, made, count=count)
-        render_rigs(turns, _counted(lambda k: rigs[numbers[k]], count, folder.name), config, rng)
+        render_rigs(turns, lambda k: rigs[numbers[k]], config, rng)
         np.save(made / "expressions.npy", numbers)
 
 
@@ -122,15 +122,6 @@ def _shared_rigs(count: int, rng: np.random.Generator) -> np.ndarray:
     draws = -(-count // REPEATS)
     blocks = [rng.permutation(draws) for _ in range(REPEATS)]
     return np.concatenate(blocks)[:count].astype(np.int32)
-
-
-def _counted(rig_of: Callable[[int], np.ndarray], count: int, name: str) -> Callable[[int], np.ndarray]:
-    def rig(index: int) -> np.ndarray:
-        if index % 100 == 0:
-            logger.info("%s: %d of %d faces rendered", name, index, count)
-        return rig_of(index)
-
-    return rig
 
 
 def main(config: RehearsalConfig) -> None:
