@@ -6,10 +6,10 @@
 Each uses a tiny base and labels that are noise (``tests/jobs.py``), in a home of its own.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass, replace
@@ -19,7 +19,6 @@ from typing import Literal
 import tyro
 
 from freeavatar.errors import FreeAvatarError
-from freeavatar.models.library import find_bundle
 from tests.jobs import PLAN, make_job
 from training.engine.metrics import read_metrics
 from training.jobs.job import JobConfig, Run, new_folder, prepare_run, read_run, start_run, stop_run
@@ -52,20 +51,27 @@ def begin(config: JobConfig) -> Path:
     return folder
 
 
+def resume(folder: Path) -> float:
+    """Go on with a run until its encoder has come further; the step from which it did."""
+    steps = read_metrics(folder / "encoder")[-1]["step"]
+    start_run(folder)
+    wait(folder, lambda run: read_metrics(folder / "encoder")[-1]["step"] > steps and run.status.get("child"))
+    return steps
+
+
 def try_stop(place: Path) -> None:
-    """Stop, resume, kill the trainer, resume, kill the runner."""
+    """Stop, resume, end and kill the trainer and resume, kill the runner."""
     folder = begin(make_job(place, plan=replace(PLAN, steps=3000), title="long"))
     wait(folder, lambda run: read_metrics(folder / "encoder"))
     stop_run(folder)
     run = wait(folder, lambda run: not run.is_going)
     print(f"stopped: {run.state}, checkpoint {(folder / 'encoder' / 'checkpoint.pt').exists()}")
-    start_run(folder)
-    steps = read_metrics(folder / "encoder")[-1]["step"]
-    run = wait(folder, lambda run: read_metrics(folder / "encoder")[-1]["step"] > steps and run.status.get("child"))
-    print(f"resumed: step {steps:.0f} became {read_metrics(folder / 'encoder')[-1]['step']:.0f}")
-    os.kill(run.status["child"], signal.SIGKILL)
-    run = wait(folder, lambda run: not run.is_going)
-    print(f"trainer killed: {run.state}: {run.reason}")
+    for kind in (signal.SIGTERM, signal.SIGKILL):
+        steps = resume(folder)
+        print(f"resumed: step {steps:.0f} became {read_metrics(folder / 'encoder')[-1]['step']:.0f}")
+        os.kill(read_run(folder).status["child"], kind)
+        run = wait(folder, lambda run: not run.is_going)
+        print(f"{kind.name} to the trainer alone: {run.state}: {run.reason}; bundle {run.status.get('bundle')}")
     start_run(folder)
     run = wait(folder, lambda run: run.state == "running" and run.status.get("stage") == "encoder")
     os.kill(run.status["pid"], signal.SIGKILL)
@@ -86,24 +92,37 @@ def try_whole(place: Path, **more) -> None:
 
 
 def try_full(place: Path) -> None:
-    """A disk of 24 MB: refused at the start, or said when it runs full on the way."""
+    """Refused at the start on a disk of 24 MB; on one of 240 MB that runs full on the way, said, and resumed."""
     room = place / "small"
     room.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(room)], check=True)
+    mount = ["mount", "-t", "tmpfs", "-o"]
+    subprocess.run([*mount, "size=24m", "tmpfs", str(room)], check=True)
     try:
         os.environ["FREEAVATAR_HOME"] = str(room)
-        config = make_job(place / "labels")
         try:
-            begin(config)
+            begin(make_job(place / "labels"))
         except FreeAvatarError as error:
             print("before the start:", error)
-        (room / "filler").write_bytes(bytes(23 * 2**20))
-        base = find_bundle(config.base)
-        command = [sys.executable, "-m", "freeavatar", "models", "import", str(base)]
-        done = subprocess.run(command, capture_output=True, text=True)
-        print("import:", done.returncode, done.stderr.strip())
+        subprocess.run([*mount, "remount,size=240m", str(room)], check=True)
+        folder = begin(make_job(place / "labels", plan=replace(PLAN, steps=1000)))
+        wait(folder, lambda run: read_metrics(folder / "encoder"))
+        fill(room / "filler")
+        run = wait(folder, lambda run: not run.is_going)
+        print(f"full: {run.state}: {run.reason}")
+        (room / "filler").unlink()
+        steps = read_metrics(folder / "encoder")[-1]["step"]
+        start_run(folder)
+        run = wait(folder, lambda run: not run.is_going)
+        print(f"resumed from step {steps:.0f}: {run.state}: {run.reason}; bundle {run.status.get('bundle')}")
     finally:
-        subprocess.run(["umount", str(room)], check=False)
+        subprocess.run(["umount", "--lazy", str(room)], check=False)
+
+
+def fill(path: Path) -> None:
+    """Write until the disk is full."""
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
 
 
 def main(config: SurvivalConfig) -> None:
