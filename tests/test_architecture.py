@@ -34,7 +34,7 @@ FOLDERS = {
         "objectives": {"engine", "data"},
         "renders": {"engine", "data"},
         "measure": {"engine", "data", "renders"},
-        "jobs": {"engine", "renders"},
+        "jobs": {"engine", "data", "renders"},
     },
     "webapp": {
         "common": set(),

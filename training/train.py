@@ -31,6 +31,7 @@ from freeavatar.errors import WeightsError
 from freeavatar.models.bundle import Bundle, load_bundle, save_bundle
 from freeavatar.models.decoder import DecoderConfig, RigDecoder
 from freeavatar.models.encoder import Encoder, EncoderConfig
+from training.data.features import ENCODED_VIEWS
 from training.data.mixture import Mixture, MixtureConfig
 from training.data.starting_weights import load_backbone, load_imagenet
 from training.data.triplets import MARGINS
@@ -43,9 +44,6 @@ from training.objectives.losses import distillation_loss, emotion_loss, rig_loss
 from training.objectives.silver import SilverLoss
 
 logger = logging.getLogger(__name__)
-
-ENCODED_VIEWS = 8
-"""Views of an image that a backbone which stays as it is encodes once, at most."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 VIEWS = 2
 """Views of each image: one as it is, one mirrored; jittered, re-lit and blurred each in its own way."""
+ENCODED_VIEWS = 8
+"""Views of an image that a backbone which stays as it is encodes once, at most."""
 _CHUNK = 64
 
 

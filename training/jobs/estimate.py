@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 
 from freeavatar.models import open_bundle
+from training.data.features import ENCODED_VIEWS
 from training.jobs.job import JobConfig
 from training.renders.rehearsal import portraits_folder, rehearsal_folder
-from training.train import ENCODED_VIEWS
 
 _PER_RENDER, _PER_FRAME, _START = 0.06, 0.1, 15.0
 """Seconds to render a face, to animate a frame of the example clip, and to start a stage; on one idle core."""
