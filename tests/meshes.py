@@ -9,7 +9,7 @@ import numpy as np
 
 from freeavatar.avatars import Avatar, Material
 from freeavatar.render import Camera
-from freeavatar.render.kernels import SUBPIXELS
+from freeavatar.render.compiled.kernels import SUBPIXELS
 
 CAMERA = Camera((0.0, 0.0, 0.0), 0.32)
 SIZE = 16

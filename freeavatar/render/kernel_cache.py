@@ -15,7 +15,7 @@ import platformdirs
 def kernels_folder(sources: Path = Path(__file__).parent) -> Path:
     """The folder for kernels of the modules in ``sources``; it may not exist yet."""
     digest = hashlib.sha256()
-    for path in sorted(sources.glob("*.py")):
+    for path in sorted(sources.rglob("*.py")):
         digest.update(path.read_bytes())
     return Path(platformdirs.user_cache_dir("freeavatar")) / "kernels" / digest.hexdigest()[:12]
 

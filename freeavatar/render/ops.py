@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from freeavatar.render import cpu
-from freeavatar.render.raster import Raster
-from freeavatar.render.visibility import canonical_order
+from freeavatar.render.compiled import cpu
+from freeavatar.render.compiled.raster import Raster
+from freeavatar.render.compiled.visibility import canonical_order
 
 logger = logging.getLogger(__name__)
 

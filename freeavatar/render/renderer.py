@@ -11,7 +11,7 @@ from torch.nn.functional import avg_pool2d, normalize
 from freeavatar.avatars.avatar import Avatar
 from freeavatar.render import ops
 from freeavatar.render.camera import Camera
-from freeavatar.render.fused import FusedRenderer
+from freeavatar.render.compiled.fused import FusedRenderer
 from freeavatar.render.look import Look, head_matrix
 from freeavatar.render.shading import Lighting, Points, face_eye, shade, to_linear, tone_map
 from freeavatar.render.shadow import key_light, light_matrix, shadow_moments

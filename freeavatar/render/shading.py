@@ -1,6 +1,6 @@
 """Light on a face, in plain torch: skin, eyes, hair and the rest, then tone mapping.
 
-``lanes.py`` holds the same formulas for numba: a change here is a change there, and a test compares them.
+``compiled/lanes.py`` holds the same formulas for numba: a change here is a change there, and a test compares them.
 """
 
 from dataclasses import dataclass, field

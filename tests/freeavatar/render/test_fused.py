@@ -11,8 +11,8 @@ import torch
 from freeavatar.avatars import Avatar, Corrective, Material, load_avatar
 from freeavatar.avatars.avatar import Surface
 from freeavatar.render import Camera, Light, Lighting, Look, Renderer
-from freeavatar.render.raster import Raster
-from freeavatar.render.visibility import canonical_order
+from freeavatar.render.compiled.raster import Raster
+from freeavatar.render.compiled.visibility import canonical_order
 from tests.meshes import AVATAR, CAMERA, SIZE, ball, crumbled, make_avatar, nearest, soup
 
 SMALL = Look((48, 48))

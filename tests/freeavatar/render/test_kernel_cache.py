@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from freeavatar import render
-from freeavatar.render import cpu, resolve
+from freeavatar.render.compiled import cpu, resolve
 from freeavatar.render.kernel_cache import kernels_folder
 from tests.files import ROOT
 
@@ -16,7 +16,7 @@ def test_a_change_in_any_module_asks_for_new_kernels(tmp_path):
     sources = tmp_path / "render"
     shutil.copytree(Path(render.__file__).parent, sources, ignore=shutil.ignore_patterns("__pycache__"))
     assert kernels_folder(sources) == kernels_folder()
-    (sources / "lanes.py").write_text((sources / "lanes.py").read_text() + "\n")
+    (sources / "compiled" / "lanes.py").write_text((sources / "compiled" / "lanes.py").read_text() + "\n")
     assert kernels_folder(sources) != kernels_folder()
 
 

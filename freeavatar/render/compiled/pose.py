@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit, prange
 
 from freeavatar.avatars.avatar import Avatar
-from freeavatar.render.kernels import FARTHEST, FAST, NEAREST, OUTSIDE, SUBPIXELS
+from freeavatar.render.compiled.kernels import FARTHEST, FAST, NEAREST, OUTSIDE, SUBPIXELS
 
 BLOCK = 512
 """Vertices that one thread poses at a time."""

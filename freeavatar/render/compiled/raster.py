@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from freeavatar.render.pose import project, snap
-from freeavatar.render.visibility import (
+from freeavatar.render.compiled.pose import project, snap
+from freeavatar.render.compiled.visibility import (
     BAND,
     CHUNKS,
     RUN,

@@ -7,7 +7,7 @@ Coverage is exact integer arithmetic. Of triangles at one depth the first shows;
 import numpy as np
 from numba import njit, prange
 
-from freeavatar.render.kernels import FAST, OUTSIDE, SUBPIXELS, is_top_left
+from freeavatar.render.compiled.kernels import FAST, OUTSIDE, SUBPIXELS, is_top_left
 
 BAND = 16
 """Rows of samples in a band."""

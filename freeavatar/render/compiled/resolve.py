@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, prange
 
-from freeavatar.render.kernels import FAST, LOOSE, ROW
-from freeavatar.render.lanes import (
+from freeavatar.render.compiled.kernels import FAST, LOOSE, ROW
+from freeavatar.render.compiled.lanes import (
     ALBEDO,
     KEY,
     LANES,

@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from freeavatar.avatars.avatar import Avatar, Material
-from freeavatar.render import lanes, ops, pose, resolve, visibility
+from freeavatar.render import ops
 from freeavatar.render.camera import Camera
-from freeavatar.render.kernels import ROW
+from freeavatar.render.compiled import lanes, pose, resolve, visibility
+from freeavatar.render.compiled.kernels import ROW
+from freeavatar.render.compiled.raster import Raster
 from freeavatar.render.look import Look
-from freeavatar.render.raster import Raster
 from freeavatar.render.shading import Lighting, to_linear, tone_map
 from freeavatar.render.shadow import EMPTY, KERNEL, MAP_SIZE, light_matrix
 from freeavatar.render.surfaces import material_table

@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from freeavatar.render import surfaces as s
-from freeavatar.render.kernels import LOOSE
+from freeavatar.render.compiled.kernels import LOOSE
 
 LANES = 128
 """Points of one material shaded at a time."""

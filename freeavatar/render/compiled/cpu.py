@@ -12,7 +12,7 @@ are dropped, not clipped.
 import numpy as np
 from numba import njit, prange
 
-from freeavatar.render.kernels import FAST, NEAREST, SUBPIXELS
+from freeavatar.render.compiled.kernels import FAST, NEAREST, SUBPIXELS
 
 
 @njit(**FAST)
