@@ -130,7 +130,7 @@ def test_what_is_encoded_once_is_what_the_backbone_gives_of_jittered_views(confi
         mirror = torch.full((8,), view % 2 == 1)
         with torch.no_grad():
             seen = encoder.pool(random_views(crops, 32, mirror, generator_of(5, 0, view), relight=False))
-        torch.testing.assert_close(torch.from_numpy(found[:, view]).float(), seen, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(torch.from_numpy(np.array(found[:, view])).float(), seen, rtol=1e-3, atol=1e-3)
 
 
 def test_batches_of_what_is_encoded_once_are_of_the_same_images_and_mirror_triplets_whole(config, monkeypatch):
