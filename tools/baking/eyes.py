@@ -8,7 +8,6 @@ from tools.baking import atlas
 from tools.baking.brows import lid_places
 from tools.baking.part import Finish, Part, joined, make_part
 from tools.baking.shape import HeadShape
-from tools.baking.source import EYE_ROTATIONS
 
 Sphere = tuple[np.ndarray, float]
 """Centre ``(3,)`` and radius, metres."""
@@ -19,6 +18,8 @@ EYE_SEGMENTS = 28
 TEAR_STEPS = 13
 """Points along the wet line."""
 
+EYE_ROTATIONS = {"In": (0, 26), "Out": (0, 26), "Up": (-20, 0), "Down": (22, 0)}
+"""Pitch and yaw of the eyeball, degrees, at full weight of each eyeLook shape."""
 EYEBALL = Finish("eye", 0.05)
 TEAR = Finish("eye", 0.04, is_textured=False)
 

@@ -172,7 +172,8 @@ def write_head(path: Path, head: Head, *, texture: bytes, extras: dict) -> None:
     gltf.skins = [gl.Skin(joints=[1, 2], inverseBindMatrices=bind, skeleton=1)]
     gltf.scenes, gltf.scene = [gl.Scene(nodes=[0, 1])], 0
     gltf.asset = gl.Asset(version="2.0", generator="FreeAvatar", copyright=extras.get("license"))
-    gltf.asset.extras = {**extras, "landmarks": head.landmarks.round(5).tolist()}
+    points = {"landmarks": head.landmarks, "referenceLandmarks": head.reference_landmarks}
+    gltf.asset.extras = {**extras, **{name: at.round(5).tolist() for name, at in points.items()}}
     gltf.buffers[0].byteLength = len(writer.data)
     gltf.set_binary_blob(bytes(writer.data))
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -16,18 +16,16 @@ from tools.baking.part import Finish, Part, joined, make_part, split
 from tools.baking.recipes import Recipe
 from tools.baking.rigs import arkit_rig
 from tools.baking.shape import HeadShape
+from tools.baking.landmarks import LANDMARKS, MOUTH_CORNERS
 from tools.baking.source import HeadSource
+from tools.baking.targets import close_lids
 from tools.baking.teeth import Smile, build_teeth
 from tools.baking.warp import Warp, draw_out_ears, make_warp
 
 TEETH_MOVES = {"upper": (0.0, -0.0030, -0.0032), "lower": (0.0, -0.0032, -0.0032)}
 """Metres by which the teeth are moved, so that a smile shows the upper ones and lips that rest show none."""
-LIP_SOFTENING = 12
-"""Rounds of smoothing for the middle of the lower lip, which MakeHuman's open jaw draws to a point."""
 OCCLUSION_FLOOR = {"teeth": 0.70, "hair": 0.40, "beard": 0.65}
 """Share of light that reaches the deepest crease of a part; 0.3 of the others."""
-TARGET_GAIN = {"tongueOut": 1.5}
-"""Targets made stronger than MakeHuman has them."""
 LID_CLEARANCE = 1.035
 """Skin in front of an eyeball keeps this many radii from its centre."""
 EAR_SHAPES = {"earsUp": (-24.0, 10.0), "earsBack": (18.0, -28.0)}
@@ -48,6 +46,8 @@ class Head:
     """Head joint, ``(3,)``."""
     landmarks: np.ndarray
     """Right eye, left eye, nose tip, right and left mouth corner, ``(5, 3)``."""
+    reference_landmarks: np.ndarray
+    """Those of :data:`tools.baking.landmarks.LANDMARKS`, ``(89, 3)``."""
 
 
 def build_head(source: HeadSource, recipe: Recipe) -> Head:
@@ -60,8 +60,6 @@ def build_head(source: HeadSource, recipe: Recipe) -> Head:
     eyes = {side: source.eye(shaped, side) for side in "lr"}
     names = (*source.target_names, *EAR_SHAPES)
     targets = np.concatenate([source.targets * scale, _ear_targets(source, body + ears)])
-    targets *= np.array([TARGET_GAIN.get(name, 1.0) for name in names])[:, None, None]
-    targets[names.index("jawOpen")] = _softened(source, body, targets[names.index("jawOpen")])
     parts = {"teeth": _warped(_teeth(source, body, targets, recipe.smile), warp)}
     for name, groups in atlas.PARTS.items():
         topology = source.part(*groups)
@@ -71,7 +69,8 @@ def build_head(source: HeadSource, recipe: Recipe) -> Head:
         offsets = warp(rest + targets[:, chosen]) - positions
         if name == "skin":
             positions = _push_out(positions, list(eyes.values()))
-            moved = np.abs(targets[:, chosen]).max(-1, keepdims=True) > 1e-7
+            offsets = _blinking(source, names, chosen, warp(body + ears), offsets, eyes)
+            moved = np.abs(offsets).max(-1, keepdims=True) > 1e-7
             offsets = np.where(moved, _push_out(positions + offsets, list(eyes.values())) - positions, 0)
         uv = atlas.place_part(name, topology.uv)
         parts[name] = make_part(name, FINISHES[name], positions, uv, topology.triangles, offsets, chosen)
@@ -80,7 +79,7 @@ def build_head(source: HeadSource, recipe: Recipe) -> Head:
     centres = np.stack([eyes[side][0] for side in "lr"])
     head = HeadShape(
         skin.positions, skin.normals, skin.triangles, centres, eyes["l"][1],
-        _corners(source, shaped)[::-1], _nose(source, shaped),
+        _corners(shaped)[::-1], _nose(source, shaped),
     )  # fmt: skip
     names, skin, others = _completed(names, skin, [*parts.values()], recipe, head, eyes)
     if recipe.horns is not None:
@@ -96,6 +95,7 @@ def build_head(source: HeadSource, recipe: Recipe) -> Head:
         drivers=rig.drivers,
         pivot=warp(source.joint(body, "head")),
         landmarks=_landmarks(source, shaped, eyes),
+        reference_landmarks=_push_out(shaped, list(eyes.values()))[list(LANDMARKS.values())],
     )
 
 
@@ -115,20 +115,18 @@ def _completed(
     return names, skin, [*others, *build_eyes(names, skin, head, eyes), *grow(head, recipe, skin, eyes)]
 
 
-def _softened(source: HeadSource, body: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Offsets ``(V, 3)`` smoothed over the surface about the middle of the lower lip."""
-    topology = source.part("body")
-    edges = topology.vertices[topology.triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)]
-    edges = np.unique(np.concatenate([edges, edges[:, ::-1]]), axis=0)
-    mouth = _corners(source, body).mean(0)
-    d = (body - mouth - [0, -0.006, 0.012]) / [0.018, 0.014, 0.022]
-    count = np.bincount(edges[:, 0], minlength=len(body))[:, None]
-    amount = np.clip(1.4 * (1 - (d**2).sum(1)), 0, 1)[:, None] * (count > 0)
-    count = np.maximum(count, 1)
-    for _ in range(LIP_SOFTENING):
-        total = np.zeros_like(offsets)
-        np.add.at(total, edges[:, 0], offsets[edges[:, 1]])
-        offsets = offsets + amount * (total / count - offsets)
+def _blinking(
+    source: HeadSource, names: tuple[str, ...], chosen: np.ndarray, shaped: np.ndarray, offsets: np.ndarray,
+    eyes: dict[str, Sphere],
+) -> np.ndarray:  # fmt: skip
+    """Offsets ``(K, V, 3)`` of the skin, whose blinks close the eyes of this head."""
+    surface, offsets = source.surface, offsets.copy()
+    first = np.searchsorted(chosen, surface.vertices)
+    back = np.searchsorted(surface.vertices, chosen)
+    for eye, (side, word) in enumerate(zip("lr", ("Left", "Right"), strict=True)):
+        k = names.index(f"eyeBlink{word}")
+        blink = close_lids(surface, shaped[surface.vertices], offsets[k][first], eye, eyes[side])
+        offsets[k] = blink[back]
     return offsets
 
 
@@ -148,7 +146,7 @@ def _warped(part: Part, warp: Warp) -> Part:
 
 def _warp_of(source: HeadSource, body: np.ndarray, recipe: Recipe) -> Warp:
     centres = np.stack([source.eye(body, side)[0] for side in "lr"])
-    nose, corners = _nose(source, body), _corners(source, body)
+    nose, corners = _nose(source, body), _corners(body)
     return make_warp(
         recipe.style, eyes=centres, nose=nose, mouth=corners.mean(0), neck=source.joint(body, "neck"),
     )  # fmt: skip
@@ -198,20 +196,15 @@ def _face_scale(source: HeadSource, body: np.ndarray) -> float:
     """Size of the face against the template's: distance between the eyes and from eyes to mouth."""
 
     def size(v: np.ndarray) -> float:
-        left, right, mouth = source.joint(v, "l-eye"), source.joint(v, "r-eye"), _corners(source, v).mean(0)
+        left, right, mouth = source.joint(v, "l-eye"), source.joint(v, "r-eye"), _corners(v).mean(0)
         return float(np.linalg.norm(left - right) + np.linalg.norm((left + right) / 2 - mouth))
 
     return size(body) / size(source.template)
 
 
-def _corners(source: HeadSource, body: np.ndarray) -> np.ndarray:
-    """Mouth corners, ``(2, 3)``, right then left: where the stretch targets pull hardest."""
-    skin = source.part("body").vertices
-    found = []
-    for side in ("Right", "Left"):
-        pull = np.linalg.norm(source.targets[source.target_names.index(f"mouthDimple{side}")][skin], axis=1)
-        found.append(skin[np.argmax(pull)])
-    return body[found]
+def _corners(body: np.ndarray) -> np.ndarray:
+    """Mouth corners, ``(2, 3)``, right then left."""
+    return body[list(MOUTH_CORNERS)]
 
 
 def _nose(source: HeadSource, body: np.ndarray) -> np.ndarray:
@@ -222,4 +215,4 @@ def _nose(source: HeadSource, body: np.ndarray) -> np.ndarray:
 
 def _landmarks(source: HeadSource, body: np.ndarray, eyes: dict) -> np.ndarray:
     front = [eyes[s][0] + [0, 0, eyes[s][1]] for s in "rl"]
-    return np.concatenate([front, [_nose(source, body)], _corners(source, body)])
+    return np.concatenate([front, [_nose(source, body)], _corners(body)])

