@@ -22,7 +22,7 @@ LANDMARKS = {
     "nasolabial_upper_left": 11751, "nasolabial_upper_right": 5137,
     "nasolabial_lower_left": 7434, "nasolabial_lower_right": 711,
     "nose_wing_left": 7080, "nose_wing_right": 318, "glabella": 227, "forehead_middle": 5192,
-    "forehead_left": 11807, "forehead_right": 5196, "upper_lid_fold_left": 11515, "upper_lid_fold_right": 4897,
+    "forehead_left": 11807, "forehead_right": 5196, "upper_lid_fold_left": 6930, "upper_lid_fold_right": 152,
     "chin_crease": 5162, "chin_left": 7450, "chin_right": 728,
 }  # fmt: skip
 """By name, in the order of :data:`freeavatar.avatars.meaning.LANDMARKS`."""

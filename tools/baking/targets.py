@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 GAINS = {
     "browDown": 1.5, "browInnerUp": 1.5, "browOuterUp": 1.4, "cheekSquint": 1.3, "eyeSquint": 1.2, "eyeWide": 1.6,
     "mouthDimple": 1.3, "mouthFrown": 1.3, "mouthLeft": 0.85, "mouthLowerDown": 1.3, "mouthPress": 1.5,
-    "mouthPucker": 1.25, "mouthRight": 0.85, "mouthSmile": 1.2, "mouthStretch": 1.15, "mouthUpperUp": 1.1,
-    "noseSneer": 1.1, "tongueOut": 1.5,
+    "mouthPucker": 1.25, "mouthRight": 0.85, "mouthShrugUpper": 1.3, "mouthSmile": 1.2, "mouthStretch": 1.15,
+    "mouthUpperUp": 1.1, "noseSneer": 1.1, "tongueOut": 1.5,
 }  # fmt: skip
 """How much stronger targets are made than the figures at the landmarks: features of this mesh peak between them."""
 _CORNERS, _NOSE = ("lip_outer_6", "lip_outer_0"), ("nose_bridge_3",)
-MEETING = 0.2
+MEETING = 0.1
 """Where lids meet, in heights of the opening above the lower one."""
 OVERLAP = 0.04
 """How far the upper lid passes the lower one, in the same."""
@@ -133,5 +133,8 @@ def close_lids(surface: FaceSurface, points: np.ndarray, blink: np.ndarray, eye:
     reach = np.linalg.norm(points[rims] - centre, axis=1)
     flat = ((ends - centre)[:, :2] ** 2).sum(1)
     ends[:, 2] = centre[2] + np.sqrt(np.maximum(reach**2 - flat, (0.1 * reach) ** 2))
-    through = surface.field.through(rims, np.full(len(rims), HOLD))
-    return blink + through(ends - points[rims] - blink[rims])
+    names = list(reference_landmarks())
+    others = surface.landmarks[[not name.startswith("eye_") for name in names]]
+    through = surface.field.through(np.concatenate([rims, others]), np.full(len(rims) + len(others), HOLD))
+    missing = ends - points[rims] - blink[rims]
+    return blink + through(np.concatenate([missing, np.zeros((len(others), 3))]))
