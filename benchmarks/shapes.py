@@ -4,7 +4,7 @@
 
 Where the file says where the 89 landmarks of the reference lie (``asset.extras.referenceLandmarks``, as ours do),
 the cosine of its displacements with the reference's is given for the 68 of Multi-PIE and for the 21 others. Ours are
-fitted to all 89; the last line says how well the same fit foretells the 21 from the 68 alone.
+fitted to all 89.
 """
 
 from dataclasses import dataclass

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from freeavatar.avatars.avatar import Avatar
+from freeavatar.errors import Message
 
 _FOLDER = Path(__file__).with_name("reference")
 MOST_MOVED = 40
@@ -57,14 +58,11 @@ def reference_displacements() -> dict[str, np.ndarray]:
 @cache
 def reference_heads() -> dict[str, tuple[Head, Head]]:
     """By target, what it does on the two reference heads; ``tongueOut`` is in neither."""
-    return {
-        row["target"]: tuple(  # type: ignore[misc]
-            Head(float(row[f"{head}_magnitude"]), np.array(_vector(row, f"{head}_d")), float(row[f"{head}_share_moved"]))
-            for head in ("scan", "app")
-        )
-        for row in _rows("summary")
-        if row["scan_magnitude"]
-    }
+    return {row["target"]: (_head(row, "scan"), _head(row, "app")) for row in _rows("summary") if row["scan_magnitude"]}
+
+
+def _head(row: Mapping[str, str], name: str) -> Head:
+    return Head(float(row[f"{name}_magnitude"]), np.array(_vector(row, f"{name}_d")), float(row[f"{name}_share_moved"]))
 
 
 _FACE = ((-1.35, 1.35), (-1.95, 1.6), (-0.95, 9.0))
@@ -106,6 +104,46 @@ class Meaning:
     def has_usual_share(self) -> bool:
         """Whether it moves at least 0.7 of the smaller share of the face."""
         return self.does.share >= 0.7 * min(head.share for head in self.references)
+
+
+_AXES = (
+    (Message("to its left"), Message("to its right")), (Message("up"), Message("down")),
+    (Message("forward"), Message("back")),
+)  # fmt: skip
+MOST_WORDS = 6
+"""Targets that are described one by one."""
+
+
+def words_about(avatar: Avatar) -> list[Message]:
+    """What differs from heads made for ARKit, a sentence a target, the worst first; empty if none is measured."""
+    meanings = measure(avatar)
+    unlike = [m for m in meanings if not (m.has_usual_strength and m.has_usual_direction)]
+    unlike.sort(key=lambda m: -abs(np.log(max(m.strength, 1e-3))) - m.angle / 90)
+    found = []
+    if meanings:
+        found.append(Message(
+            "{} of {} measured targets move the face as heads made for ARKit do.",
+            (len(meanings) - len(unlike), len(meanings)),
+        ))  # fmt: skip
+    found += [_sentence(meaning) for meaning in unlike[:MOST_WORDS]]
+    if len(unlike) > MOST_WORDS:
+        found.append(Message("{} more targets differ less than these.", (len(unlike) - MOST_WORDS,)))
+    return found
+
+
+def _sentence(meaning: Meaning) -> Message:
+    if not meaning.has_usual_direction and meaning.strength >= 0.25:
+        usual = min(meaning.references, key=lambda head: _angle(meaning.does.direction, head.direction))
+        ways = (_way(meaning.does.direction), _way(usual.direction))
+        if ways[0] != ways[1]:
+            return Message("{} moves the skin {}, where ARKit's moves it {}.", (meaning.name, *ways))
+        return Message("{} moves the skin {:.0f} degrees off ARKit's way.", (meaning.name, meaning.angle))
+    return Message("{}: {:.1f} of the usual strength.", (meaning.name, meaning.strength))
+
+
+def _way(direction: np.ndarray) -> Message:
+    axis = int(np.abs(direction).argmax())
+    return _AXES[axis][0 if direction[axis] > 0 else 1]
 
 
 def _angle(first: np.ndarray, second: np.ndarray) -> float:

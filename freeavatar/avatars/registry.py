@@ -13,6 +13,7 @@ from freeavatar.avatars.avatar import Avatar
 from freeavatar.avatars.cast import builtin_avatars, registered_avatars
 from freeavatar.avatars.glb import read_glb
 from freeavatar.avatars.gltf import Part, open_glb, write_glb
+from freeavatar.avatars.meaning import words_about
 from freeavatar.avatars.nodes import root_nodes
 from freeavatar.avatars.stance import Stance, find_stance
 from freeavatar.errors import AvatarError, InputError, Message, some_of
@@ -116,6 +117,7 @@ def describe(avatar: Avatar, stance: Stance, size: int) -> tuple[Message, ...]:
         found.append(Message("{} correctives follow them.", (len(avatar.correctives),)))
     if missing:
         found.append(Message("{} of ARKit's 52 blendshapes move nothing: {}.", (len(missing), ", ".join(missing))))
+    found += words_about(avatar)
     if unused:
         found.append(Message("{} morph targets are not driven: {}.", (len(unused), ", ".join(unused))))
     if stance.is_upright:

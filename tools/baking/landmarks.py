@@ -25,6 +25,6 @@ LANDMARKS = {
     "forehead_left": 11807, "forehead_right": 5196, "upper_lid_fold_left": 6930, "upper_lid_fold_right": 152,
     "chin_crease": 5162, "chin_left": 7450, "chin_right": 728,
 }  # fmt: skip
-"""By name, in the order of :data:`freeavatar.avatars.meaning.LANDMARKS`."""
+"""By name, in the order of :func:`freeavatar.avatars.meaning.reference_landmarks`."""
 MOUTH_CORNERS = (712, 7435)
 """Right and left: just outside the lips, where smiles pull hardest."""

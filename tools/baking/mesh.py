@@ -11,12 +11,12 @@ from tools.baking.correctives import CORRECTIVES, corrective_offsets
 from tools.baking.eyes import Sphere, build_eyes
 from tools.baking.growth import grow
 from tools.baking.horns import grow_horns
+from tools.baking.landmarks import LANDMARKS, MOUTH_CORNERS
 from tools.baking.occlusion import ambient_occlusion
 from tools.baking.part import Finish, Part, joined, make_part, split
 from tools.baking.recipes import Recipe
 from tools.baking.rigs import arkit_rig
 from tools.baking.shape import HeadShape
-from tools.baking.landmarks import LANDMARKS, MOUTH_CORNERS
 from tools.baking.source import HeadSource
 from tools.baking.targets import close_lids
 from tools.baking.teeth import Smile, build_teeth

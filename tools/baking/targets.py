@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 GAINS = {
     "browDown": 1.5, "browInnerUp": 1.5, "browOuterUp": 1.4, "cheekSquint": 1.3, "eyeSquint": 1.2, "eyeWide": 1.6,
     "mouthDimple": 1.3, "mouthFrown": 1.3, "mouthLeft": 0.85, "mouthLowerDown": 1.3, "mouthPress": 1.5,
-    "mouthPucker": 1.25, "mouthRight": 0.85, "mouthShrugUpper": 1.3, "mouthSmile": 1.2, "mouthStretch": 1.15,
-    "mouthUpperUp": 1.1, "noseSneer": 1.1, "tongueOut": 1.5,
+    "mouthPucker": 1.25, "mouthRight": 0.85, "mouthRollLower": 1.1, "mouthShrugUpper": 1.4, "mouthSmile": 1.2,
+    "mouthStretch": 1.15, "mouthUpperUp": 1.1, "noseSneer": 1.1, "tongueOut": 1.5,
 }  # fmt: skip
 """How much stronger targets are made than the figures at the landmarks: features of this mesh peak between them."""
 _CORNERS, _NOSE = ("lip_outer_6", "lip_outer_0"), ("nose_bridge_3",)
 MEETING = 0.1
 """Where lids meet, in heights of the opening above the lower one."""
+STILL = 20.0
+"""How much more strongly the rest of the face is held while lids close."""
 OVERLAP = 0.04
 """How far the upper lid passes the lower one, in the same."""
 SCALP = 1.2
@@ -135,6 +137,8 @@ def close_lids(surface: FaceSurface, points: np.ndarray, blink: np.ndarray, eye:
     ends[:, 2] = centre[2] + np.sqrt(np.maximum(reach**2 - flat, (0.1 * reach) ** 2))
     names = list(reference_landmarks())
     others = surface.landmarks[[not name.startswith("eye_") for name in names]]
-    through = surface.field.through(np.concatenate([rims, others]), np.full(len(rims) + len(others), HOLD))
+    through = surface.field.through(
+        np.concatenate([rims, others]), np.repeat([HOLD, STILL * HOLD], [len(rims), len(others)])
+    )
     missing = ends - points[rims] - blink[rims]
     return blink + through(np.concatenate([missing, np.zeros((len(others), 3))]))
