@@ -58,7 +58,7 @@ def best(run: Callable[[], None], runs: int) -> tuple[float, float]:
 def time_pictures(renderer: Renderer, size: int, threads: int, config: RenderSpeedConfig) -> dict[str, float]:
     """Print frames a second of one size; return the seconds of each pass."""
     weights, head = perform(config.frames, len(renderer.avatar.target_names))
-    look, camera, out = Look((size, size)), renderer.default_camera(), np.empty((size, size, 3), np.uint8)
+    look, camera, out = Look((size, size)), renderer.camera(), np.empty((size, size, 3), np.uint8)
     numba.set_num_threads(threads)
     renderer.picture(weights[0], head[0], look=look, camera=camera, out=out)
     before = renderer.pass_seconds

@@ -103,7 +103,7 @@ def draw_avatar(name: str, shown: list[Shown], bundle: Bundle, config: TransferC
     """The avatar's pictures of all chosen frames, ``(N, S, S, 3)`` uint8, clip after clip."""
     avatar = load_avatar(name)
     renderer, look = Renderer(avatar), Look((config.size, config.size))
-    camera, pictures = renderer.default_camera(), []
+    camera, pictures = renderer.camera(), []
     for part in shown:
         if config.by_reference:
             weights = avatar.control_weights(part.reference)

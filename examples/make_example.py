@@ -82,10 +82,11 @@ def film_actor(path: Path) -> None:
     times = np.arange(int(SECONDS * RATE)) / float(RATE)
     weights, head = perform(avatar.target_names, times)
     renderer = Renderer(avatar)
+    camera = renderer.camera("bust")
     look = Look(SIZE, LIGHTING, ((0.62, 0.60, 0.56), (0.46, 0.43, 0.40)))
     with VideoWriter(path, size=SIZE, rate=RATE) as writer:
         for k, moment in enumerate(times):
-            writer.write(renderer.picture(weights[k], head[k], look=look), float(moment))
+            writer.write(renderer.picture(weights[k], head[k], look=look, camera=camera), float(moment))
 
 
 def write_teaser(path: Path) -> None:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from freeavatar import __version__
 from freeavatar.errors import FreeAvatarError
+from freeavatar.framing import FRAMINGS
 
 if TYPE_CHECKING:
     from freeavatar.pipeline import AnimateOptions, Progress, Report
@@ -132,6 +133,7 @@ def _add_animate(parser: argparse.ArgumentParser) -> None:
         "--region", action="append", default=[], type=_region, metavar="NAME=SCALE",
         help="0 (off) to 3 for brows, eyes, gaze, mouth, jaw, cheeks, tongue or head; repeat for several",
     )  # fmt: skip
+    parser.add_argument("--framing", choices=FRAMINGS, default="face", help="how much of the avatar; default: face")
     _add_range(parser)
     parser.add_argument("--no-head-pose", action="store_true", help="keep the avatar's head still")
     parser.add_argument("--face", type=int, default=0, metavar="N", help="0 follows the largest face, 1 the next, ...")
@@ -154,7 +156,7 @@ def _animate(args: argparse.Namespace) -> None:
     options = AnimateOptions(
         smoothing=args.smoothing, calibration=load_profile(args.profile) if args.profile else args.calibration,
         gain=args.gain, regions=Regions(**dict(args.region)), has_head_pose=not args.no_head_pose,
-        face=args.face, box=args.box, start=args.start, end=args.end, has_audio=not args.no_audio,
+        framing=args.framing, face=args.face, box=args.box, start=args.start, end=args.end, has_audio=not args.no_audio,
         device=args.device,
     )  # fmt: skip
     bundle = open_bundle(args.weights, device=choose_device(args.device)) if args.weights else None

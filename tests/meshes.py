@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from freeavatar.avatars import Avatar, Material
+from freeavatar.avatars import Avatar, Material, WrinkleLayer, Wrinkles
 from freeavatar.render import Camera
 from freeavatar.render.compiled.kernels import SUBPIXELS
 
@@ -69,6 +69,23 @@ def make_avatar(detail: int = 2) -> Avatar:
         head_pivot=np.zeros(3, np.float32),
         landmarks=None,
     )
+
+
+def wrinkled(avatar: Avatar, depth: float = 0.002) -> Avatar:
+    """The same with a ring of waves that follows puff, and one over a part of it that puff without drop brings."""
+    y, x = np.mgrid[:64, :48] / np.array((32.0, 24.0))[:, None, None] - 1
+    height = depth * np.cos(14 * np.hypot(x, y)) * np.clip(1 - np.hypot(x, y), 0, 1)
+    slopes = np.gradient(height, axis=(1, 0))
+    layers = [
+        WrinkleLayer(
+            name, box, np.stack([height, slopes[0] * 48 / w, slopes[1] * 64 / h], -1).astype(np.float32), terms
+        )
+        for name, box, w, h, terms in (
+            ("all", (0.2, 0.15, 0.8, 0.85), 0.6, 0.7, ((1.0, ("puff",)),)),
+            ("part", (0.3, 0.4, 0.6, 0.7), 0.3, 0.3, ((0.3, ("puff", "!drop")), (0.2, ("drop",)))),
+        )
+    ]
+    return replace(avatar, wrinkles=Wrinkles((0,), tuple(layers)))
 
 
 def crumbled(avatar: Avatar, size: float) -> Avatar:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.files import ROOT
 
-GROUND = {"errors", "files", "paths", "rig", "rotation"}
+GROUND = {"errors", "files", "framing", "paths", "rig", "rotation"}
 """Modules of freeavatar that every folder of it may use."""
 FOLDERS = {
     "freeavatar": {

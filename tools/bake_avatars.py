@@ -14,9 +14,12 @@ from freeavatar.avatars.glb import read_glb
 from freeavatar.render.preview import write_portrait
 from tools.baking import atlas, skin
 from tools.baking.gltf import write_head
+from tools.baking.hairpaint import hair_paint
 from tools.baking.mesh import build_head
 from tools.baking.recipes import CAST, Recipe, random_recipe
+from tools.baking.rigs import arkit_rig
 from tools.baking.source import HeadSource
+from tools.baking.wrinkles import paint_wrinkles, wrinkle_map
 
 EXTRAS = {
     "license": "CC0-1.0",
@@ -49,6 +52,7 @@ def bake(config: BakeConfig) -> list[Path]:
     """Bake every recipe and return the files."""
     source = HeadSource()
     texels = atlas.texel_map(source, config.texture)
+    folds = paint_wrinkles(texels, source.surface.unit)
     masks = {name: source.mask(name) for name in ("lips", "eyelids", "ears", "inside-mouth")}
     recipes: dict[str, Recipe] = {name: CAST[name] for name in config.only or CAST}
     if config.random:
@@ -57,8 +61,13 @@ def bake(config: BakeConfig) -> list[Path]:
     files = []
     for name, recipe in recipes.items():
         path = config.out / f"{name}.glb"
-        texture = skin.to_jpeg(skin.paint(texels, masks, recipe.skin))
-        write_head(path, build_head(source, recipe), texture=texture, extras=EXTRAS)
+        head = build_head(source, recipe)
+        points = atlas.spread_out(head.uv, head.shape.triangles, head.shape.positions, config.texture)
+        grown = hair_paint(head.shape, points, recipe)
+        texture = skin.to_jpeg(skin.paint(texels, masks, recipe.skin, grown))
+        rig = recipe.rig or arkit_rig(source.target_names)
+        wrinkles = wrinkle_map(folds, config.texture, rig, recipe.skin.wrinkles)
+        write_head(path, head, texture=texture, wrinkles=wrinkles, extras=EXTRAS)
         if not config.random:
             write_portrait(read_glb(path), path.with_suffix(".png"))
         print(f"{path}  {path.stat().st_size / 1e6:.2f} MB")

@@ -175,7 +175,7 @@ def _photograph(renderer: Renderer, rig: dict[str, float], rng: np.random.Genera
     key = Light((rng.uniform(-0.9, 0.9), rng.uniform(0.1, 0.9), 0.8), (rng.uniform(1.0, 1.8),) * 3)
     fill = Light((rng.uniform(-1, 1), 0.2, 0.7), (rng.uniform(0.2, 0.7),) * 3)
     look = Look((448, 448), lighting=Lighting((key, fill), (0.5,) * 3, (0.3,) * 3))
-    crops = crops_of(renderer.picture(weights, head, look=look), 48)
+    crops = crops_of(renderer.picture(weights, head, look=look, camera=renderer.camera("bust")), 48)
     return crops[0] if crops else None
 
 

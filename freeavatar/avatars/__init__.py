@@ -1,6 +1,6 @@
 """Avatars: GLB files with named morph targets, the ones that ship and anybody's own."""
 
-from freeavatar.avatars.avatar import Avatar, Corrective, Material
+from freeavatar.avatars.avatar import Avatar, Corrective, Material, WrinkleLayer, Wrinkles
 from freeavatar.avatars.cast import (
     DEFAULT_AVATAR,
     OWN,
@@ -22,6 +22,8 @@ __all__ = [
     "Avatar",
     "Corrective",
     "Material",
+    "WrinkleLayer",
+    "Wrinkles",
     "add_avatar",
     "available_avatars",
     "avatar_path",

@@ -11,6 +11,9 @@ import numpy as np
 
 from freeavatar.rig import ARKIT
 
+USUAL_LANDMARKS = np.array([[-0.175, 0.75], [0.175, 0.75], [0, 0.52], [-0.17, 0.345], [0.17, 0.345]])
+"""Where eyes, nose and mouth corners of a face lie in the box of what its targets move, by the box's height, from
+the middle of its bottom; the mean of the avatars that ship."""
 Surface = Literal["skin", "eye", "hair", "mouth", "plain"]
 """How light behaves on a material: scatters below it (skin), is mirrored by a wet dome (eye), runs along
 strands (hair), hardly gets there (the inside of a mouth), or none of these."""
@@ -29,6 +32,12 @@ class Material:
     surface: Surface = "plain"
 
 
+def _product(inputs: tuple[str, ...], weights: Mapping[str, Any]) -> Any:
+    """Product of the controls ``inputs``, each as it is or, after ``!``, what it lacks to 1."""
+    factors: list[Any] = [1 - weights[n[1:]] if n.startswith("!") else weights[n] for n in inputs]
+    return math.prod(factors)
+
+
 @dataclass(frozen=True)
 class Corrective:
     """A target that mends the sum of others: its weight is the product of theirs."""
@@ -44,8 +53,34 @@ class Corrective:
 
     def weight(self, weights: Mapping[str, Any]) -> Any:
         """Its weight for weights of the controls, arrays or tensors by name."""
-        factors: list[Any] = [1 - weights[n[1:]] if n.startswith("!") else weights[n] for n in self.inputs]
-        return math.prod(factors)
+        return _product(self.inputs, weights)
+
+
+@dataclass(frozen=True)
+class WrinkleLayer:
+    """Folds that appear together."""
+
+    name: str
+    box: tuple[float, float, float, float]
+    """Where it lies in texture coordinates: u0, v0, u1, v1, origin upper left."""
+    heights: np.ndarray
+    """Texels of that box, ``(h, w, 3)`` float32: height in metres and how it grows along u and along v."""
+    terms: tuple[tuple[float, tuple[str, ...]], ...]
+    """Coefficients and the controls whose product each one multiplies; ``!`` before a control stands for what its
+    weight lacks to 1."""
+
+    def weight(self, weights: Mapping[str, Any]) -> Any:
+        """Its weight for weights of the controls, arrays or tensors by name; to be clamped to [0, 1]."""
+        return sum(coefficient * _product(names, weights) for coefficient, names in self.terms)
+
+
+@dataclass(frozen=True)
+class Wrinkles:
+    """What an avatar's skin can fold into."""
+
+    materials: tuple[int, ...]
+    """The materials that fold."""
+    layers: tuple[WrinkleLayer, ...]
 
 
 @dataclass(frozen=True)
@@ -97,6 +132,8 @@ class Avatar:
     """Names of the nodes that turn the head."""
     has_head_joint: bool = False
     """Whether that is a joint, about which the skin bends, and not the whole model."""
+    wrinkles: Wrinkles | None = None
+    """What its skin can fold into, where the file declares it."""
 
     @property
     def is_arkit(self) -> bool:
@@ -129,6 +166,16 @@ class Avatar:
         reach = np.abs(self.target_positions).max((0, 2))
         moved = self.positions[reach > 0.05 * reach.max()]
         return moved.min(0), moved.max(0)
+
+    @cached_property
+    def face_points(self) -> np.ndarray:
+        """The landmarks, ``(5, 3)``, or where they usually lie if the file carries none."""
+        if self.landmarks is not None:
+            return self.landmarks
+        low, high = self.face_box
+        height = high[1] - low[1]
+        x, y = (low[0] + high[0]) / 2, low[1]
+        return np.c_[USUAL_LANDMARKS * height + (x, y), np.full(5, high[2] - 0.2 * height)]
 
     @cached_property
     def head_box(self) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ from freeavatar.avatars.bindings import Bindings, check_driven, read_bindings
 from freeavatar.avatars.gltf import Gltf, open_glb, read_accessor, target_names
 from freeavatar.avatars.materials import read_materials
 from freeavatar.avatars.nodes import HeadTurn, head_turn, nodes_below, world_matrices
+from freeavatar.avatars.wrinkles import read_wrinkles
 from freeavatar.errors import AvatarError
 from freeavatar.files import content_id
 
@@ -280,4 +281,5 @@ def _merge(scene: _Scene, path: Path, name: str, pieces: list[_Piece]) -> Avatar
         unused_targets=controls.unused,
         head_names=tuple(scene.gltf.nodes[node].name or f"node {node}" for node in scene.head.nodes),
         has_head_joint=scene.head.is_joint,
+        wrinkles=read_wrinkles(scene.gltf, controls.driven, controls.unused),
     )

@@ -8,7 +8,8 @@ from freeavatar.avatars.gltf import Gltf, Part
 from freeavatar.errors import AvatarError
 
 
-def _read_texture(gltf: Gltf, index: int) -> np.ndarray:
+def read_texture(gltf: Gltf, index: int) -> np.ndarray:
+    """A texture of the file, RGB ``(h, w, 3)`` uint8."""
     source = gltf.textures[index].source
     image = None if source is None else gltf.images[source]
     if image is None or image.bufferView is None:
@@ -55,7 +56,7 @@ def read_materials(gltf: Gltf) -> tuple[Material, ...]:
         texture = None
         if pbr.baseColorTexture:
             index = pbr.baseColorTexture.index
-            texture = textures[index] = textures[index] if index in textures else _read_texture(gltf, index)
+            texture = textures[index] = textures[index] if index in textures else read_texture(gltf, index)
         roughness = 1.0 if pbr.roughnessFactor is None else float(pbr.roughnessFactor)
         found.append(Material(item.name or "", (red, green, blue), roughness, texture, _surface_of(item)))
     return (*found, Material("default", (0.8, 0.8, 0.8), 0.6, None))

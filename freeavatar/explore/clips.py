@@ -190,9 +190,10 @@ def _watch(
 
 def _pictures(controls: Controls, chosen: slice) -> Iterator[Frame]:
     renderer, look = renderer_of(controls.avatar), Look((_PICTURE, _PICTURE))
+    camera = renderer.camera("bust")  # the tracker's loose crop reaches beyond the face
     rows = zip(controls.weights[chosen], controls.head[chosen], controls.times[chosen], strict=True)
     for index, (weights, head, moment) in enumerate(rows):
-        yield Frame(index, float(moment), renderer.picture(weights, head, look=look))
+        yield Frame(index, float(moment), renderer.picture(weights, head, look=look, camera=camera))
 
 
 def _save(path: ClipPath, folder: Path) -> None:

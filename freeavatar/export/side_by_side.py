@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from freeavatar.framing import Framing
 from freeavatar.render import Look, Renderer
 from freeavatar.rig import Controls
 
@@ -31,9 +32,9 @@ def letterbox(image: np.ndarray, height: int, width: int) -> np.ndarray:
 class Puppet:
     """An avatar that plays, drawn frame by frame."""
 
-    def __init__(self, renderer: Renderer, controls: Controls, *, size: int) -> None:
+    def __init__(self, renderer: Renderer, controls: Controls, *, size: int, framing: Framing = "face") -> None:
         self._renderer, self._controls = renderer, controls
-        self._look, self._camera = Look((size, size)), renderer.default_camera()
+        self._look, self._camera = Look((size, size)), renderer.camera(framing)
         self._picture = np.empty((size, size, 3), np.uint8)
 
     def render(self, index: int) -> np.ndarray:

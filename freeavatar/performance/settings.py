@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from freeavatar.errors import InputError
 from freeavatar.faces import Box
+from freeavatar.framing import FRAMINGS, Framing
 from freeavatar.performance.motion import Calibration
 from freeavatar.performance.profile import Profile
 from freeavatar.performance.regions import Regions
@@ -12,7 +13,7 @@ from freeavatar.performance.regions import Regions
 
 @dataclass(frozen=True)
 class EditSettings:
-    """What becomes of curves, of a file's and of live ones."""
+    """What becomes of curves, of a file's and of live ones, and how much of the avatar is seen."""
 
     smoothing: float = 0.5
     """0 (none) to 1."""
@@ -25,6 +26,8 @@ class EditSettings:
     """Strength of its parts, on top of that."""
     has_head_pose: bool = True
     """Turn the avatar's head with the actor's."""
+    framing: Framing = "face"
+    """How much of the avatar pictures show."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.smoothing <= 1:
@@ -33,6 +36,8 @@ class EditSettings:
             raise InputError("gain is {:g}, expected a number between 0 and 5.", self.gain)
         if isinstance(self.calibration, str) and self.calibration not in ("auto", "none"):
             raise InputError("calibration is {!r}, expected auto, none or a time in seconds.", self.calibration)
+        if self.framing not in FRAMINGS:
+            raise InputError("framing is {!r}, expected face or bust.", self.framing)
 
     @property
     def is_sequence(self) -> bool:

@@ -93,7 +93,10 @@ def animate_steps(
     take = take.moved(folder, opened).decode(cast, bundle)
     parts = [_play(take, avatar, options, files[avatar.name]) for avatar in cast]
     decoded = time.monotonic()
-    puppets = [Puppet(Renderer(p.avatar, device=device), p.controls, size=_height(options)) for p in parts]
+    puppets = [
+        Puppet(Renderer(p.avatar, device=device), p.controls, size=_height(options), framing=options.framing)
+        for p in parts
+    ]
     yield from _write(opened, parts, puppets, combined, options, {**asdict(options), "bundle": take.info.weights})
     save_take(take)
     seconds = {

@@ -13,10 +13,6 @@ from freeavatar.render.look import Look
 from freeavatar.render.renderer import Renderer
 from freeavatar.rig import ARKIT
 
-USUAL_LANDMARKS = np.array([[-0.175, 0.75], [0.175, 0.75], [0, 0.52], [-0.17, 0.345], [0.17, 0.345]])
-"""Where eyes, nose and mouth corners of a face lie in the box of what its targets move, by the box's height, from
-the middle of its bottom; the mean of the avatars that ship."""
-
 
 class FaceView:
     """Pictures of one avatar's face; eyes and mouth keep their places as a face tracker holds them."""
@@ -31,19 +27,9 @@ class FaceView:
         return self.renderer.avatar
 
     @cached_property
-    def _landmarks(self) -> np.ndarray:
-        """Five points of the neutral face, ``(5, 3)``."""
-        if self.avatar.landmarks is not None:
-            return self.avatar.landmarks
-        low, high = self.avatar.face_box
-        height = high[1] - low[1]
-        x, y = (low[0] + high[0]) / 2, low[1]
-        return np.c_[USUAL_LANDMARKS * height + (x, y), np.full(5, high[2] - 0.2 * height)]
-
-    @cached_property
     def _moves(self) -> np.ndarray:
         """How the controls move eyes and mouth corners, ``(K, 5, 3)``; the nose takes no part."""
-        gaps = self.avatar.positions[:, None] - self._landmarks
+        gaps = self.avatar.positions[:, None] - self.avatar.face_points
         nearest = np.linalg.norm(gaps, axis=2).argmin(0)
         moves = self.avatar.target_positions[: len(self.avatar.target_names), nearest].copy()
         moves[:, :2] = 0
@@ -51,7 +37,7 @@ class FaceView:
 
     def camera(self, weights: np.ndarray) -> Camera:
         """The camera for weights of the avatar's controls, ``(K,)``."""
-        points = self._landmarks + np.tensordot(weights, self._moves, axes=1)
+        points = self.avatar.face_points + np.tensordot(weights, self._moves, axes=1)
         # Image coordinates run downwards.
         crop = align_matrix(points[:, :2] * (1, -1))
         left, top, right, bottom = VIEW

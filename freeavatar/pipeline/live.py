@@ -60,7 +60,6 @@ class Live:
     def change_avatar(self, avatar: Avatar) -> None:
         """Drive another avatar from the next frame on; the calibration stays."""
         self._avatar, self._renderer = avatar, Renderer(avatar, device=self._device)
-        self._camera = self._renderer.default_camera()
         self._identity = identity_of(avatar, self._bundle)
         self._drive = drive_of(self._identity)
         self._neutral = self._neutral_now()
@@ -114,8 +113,9 @@ class Live:
         curves = edit(_joined(self._last or now, now), settings, self._neutral, smooth=self._smooth)
         controls = retarget(self._avatar, curves, self._drive)
         self._renderer.picture(
-            controls.weights[-1], curves.head[-1], look=self._look, camera=self._camera, out=self._picture
-        )
+            controls.weights[-1], curves.head[-1], look=self._look, camera=self._renderer.camera(settings.framing),
+            out=self._picture,
+        )  # fmt: skip
         return Moment.of(curves, controls, -1, self._picture)
 
     def _measure(self, image: np.ndarray, face: Face, time: float) -> Curves:

@@ -9,6 +9,7 @@ import numpy as np
 from freeavatar.avatars import DEFAULT_AVATAR, Avatar, avatar_path, load_avatar
 from freeavatar.errors import InputError
 from freeavatar.files import content_id
+from freeavatar.framing import Framing
 from freeavatar.models import Bundle, adopted_bundle, bundle_id, open_bundle
 from freeavatar.models.device import choose_device
 from freeavatar.performance import motion
@@ -29,10 +30,13 @@ class SharedRenderer:
         self._renderer = Renderer(avatar, device=choose_device(device))
         self._lock = threading.Lock()
 
-    def draw(self, controls: Controls, index: int, *, size: int = 512) -> np.ndarray:
+    def draw(self, controls: Controls, index: int, *, size: int = 512, framing: Framing = "face") -> np.ndarray:
         """Picture of one frame of what the avatar plays, ``(size, size, 3)`` uint8."""
         with self._lock:
-            return self._renderer.picture(controls.weights[index], controls.head[index], look=Look((size, size)))
+            return self._renderer.picture(
+                controls.weights[index], controls.head[index], look=Look((size, size)),
+                camera=self._renderer.camera(framing),
+            )  # fmt: skip
 
 
 def shared_renderer(avatar: str | Path, *, device: str = "auto") -> SharedRenderer:
@@ -111,7 +115,7 @@ class Player:
             self._neutrals[key, settings.calibration] = take.neutral(renderer.avatar.content, settings)
         part, index = around(take.raw(renderer.avatar.content), take.index_at(second))
         edited = edit(part, settings, self._neutrals[key, settings.calibration])
-        return renderer.draw(take.controls(renderer.avatar, edited), index, size=size)
+        return renderer.draw(take.controls(renderer.avatar, edited), index, size=size, framing=settings.framing)
 
     def profile(self, name: str, settings: EditSettings) -> Profile:
         """The neutral of this take with these settings, to be kept; it goes by the first avatar's curves.

@@ -81,5 +81,6 @@ def preview(
         options.calibration.check_weights(bundle.id)
     still = replace(options, smoothing=0, calibration=options.calibration if has_profile else "none")
     curves = edit(raw, still, neutral_of(raw, still))
-    picture = renderer.draw(retarget(renderer.avatar, curves, drive_of(identity)), 0, size=size)
+    controls = retarget(renderer.avatar, curves, drive_of(identity))
+    picture = renderer.draw(controls, 0, size=size, framing=options.framing)
     return Preview(frame.time, frame.image, tracked.points, tracked.crop, picture, tracked.confidence)

@@ -126,12 +126,23 @@ class Take:
     def decode(self, cast: Sequence[Avatar], bundle: Bundle) -> "Take":
         """The take with what each of these avatars is to play; what other weights decoded is kept as it was.
 
+        An avatar whose file has changed since plays what was decoded for the one of its name, if it has as many
+        controls.
+
         Raises:
             WeightsError: the take was made with other weights, and holds nothing of one of the avatars.
         """
         if self.info.weights == bundle.id:
             acted = {avatar.content: self._act(avatar, bundle) for avatar in cast}
             return replace(self, acted={**self.acted, **acted})
+        same = {(acted.avatar, len(acted.drive)): acted for acted in self.acted.values()}
+        redrawn = {
+            avatar.content: same[key]
+            for avatar in cast
+            if avatar.content not in self.acted and (key := (avatar.name, len(avatar.target_names))) in same
+        }
+        if redrawn:
+            return replace(self, acted={**self.acted, **redrawn}).decode(cast, bundle)
         if any(avatar.content not in self.acted for avatar in cast):
             known = ", ".join(acted.avatar for acted in self.acted.values())
             made = (self.path.name, self.info.weights, bundle.id)

@@ -4,6 +4,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from freeavatar.avatars.avatar import Avatar
+from freeavatar.framing import Framing
+
+FACE_SHARE = 0.68
+"""Height of the face, chin to hairline, by the height of the picture that frames it."""
+_LEAST_FACE_SHARE = 0.585
+"""The same for a face as wide as a goblin's, whose ears need room."""
+_JAW_ROOM = 0.03
+"""How far below the middle of the face the camera looks, by the picture's height: jaws and beards drop."""
+CHIN_BELOW_MOUTH, HAIRLINE_ABOVE_EYES = 0.5, 1.0
+"""Where a face ends, by the height of its eyes above its mouth."""
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -57,3 +69,29 @@ class Camera:
         view[:3, :3] = self.axes
         view[:3, 3] = -self.axes @ self.eye
         return (projection @ view).astype(np.float32)
+
+
+def frame(avatar: Avatar, framing: Framing) -> Camera:
+    """The camera that takes a square picture of an avatar from the front."""
+    return _frame_face(avatar) if framing == "face" else _frame_bust(avatar)
+
+
+def _frame_face(avatar: Avatar) -> Camera:
+    """Face in the middle, room for an open jaw below and for hair above; as tight for every head."""
+    points, (low, high) = avatar.face_points, avatar.face_box
+    eyes, mouth = points[:2].mean(0), points[3:].mean(0)
+    unit = max(float(eyes[1] - mouth[1]), 0.1 * float(high[1] - low[1]))
+    height = (CHIN_BELOW_MOUTH + 1 + HAIRLINE_ABOVE_EYES) * unit
+    extent = min(max(height / FACE_SHARE, 1.04 * float(high[0] - low[0])), height / _LEAST_FACE_SHARE)
+    middle = float(eyes[1]) + HAIRLINE_ABOVE_EYES * unit - height / 2 - _JAW_ROOM * extent
+    return Camera((float(eyes[0] + mouth[0]) / 2, middle, float(points[:, 2].mean())), extent)
+
+
+def _frame_bust(avatar: Avatar) -> Camera:
+    """Head with its hair and the neck."""
+    face, head = avatar.face_box, avatar.head_box
+    height = float(face[1][1] - face[0][1])
+    top, bottom = float(head[1][1]) + 0.10 * height, float(face[0][1]) - 0.30 * height
+    aside = float(max(head[1][0] - face[1][0], face[0][0] - head[0][0], 0))
+    extent = max(top - bottom, float(face[1][0] - face[0][0]) + 2 * aside + 0.12 * height)
+    return Camera((float(face[0][0] + face[1][0]) / 2, (top + bottom) / 2, float(face[1][2])), extent)

@@ -9,9 +9,11 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, normalize
 
 from freeavatar.avatars.avatar import Avatar
+from freeavatar.framing import Framing
 from freeavatar.render import ops
-from freeavatar.render.camera import Camera
+from freeavatar.render.camera import Camera, frame
 from freeavatar.render.compiled.fused import FusedRenderer
+from freeavatar.render.folds import Folds, amounts, fold_frames
 from freeavatar.render.look import Look, head_matrix
 from freeavatar.render.shading import Lighting, Points, face_eye, shade, to_linear, tone_map
 from freeavatar.render.shadow import key_light, light_matrix, shadow_moments
@@ -35,14 +37,9 @@ class Renderer:
     def _mesh(self) -> "_Tensors":
         return _Tensors(self.avatar, self.device)
 
-    def default_camera(self) -> Camera:
-        """Head with its hair and the neck, in a square picture."""
-        face, head = self.avatar.face_box, self.avatar.head_box
-        height = float(face[1][1] - face[0][1])
-        top, bottom = float(head[1][1]) + 0.10 * height, float(face[0][1]) - 0.30 * height
-        aside = float(max(head[1][0] - face[1][0], face[0][0] - head[0][0], 0))
-        extent = max(top - bottom, float(face[1][0] - face[0][0]) + 2 * aside + 0.12 * height)
-        return Camera((float(face[0][0] + face[1][0]) / 2, (top + bottom) / 2, float(face[1][2])), extent)
+    def camera(self, framing: Framing = "face") -> Camera:
+        """The camera for a square picture of the face, or of the bust: head, hair and neck."""
+        return frame(self.avatar, framing)
 
     def deform(self, weights: Tensor, head: np.ndarray | None = None) -> tuple[Tensor, Tensor]:
         """Pose the mesh.
@@ -85,7 +82,7 @@ class Renderer:
             weights: ``(K,)`` rig weights in the order of ``avatar.target_names``.
             head: ``(3,)`` degrees yaw, pitch, roll; None leaves the head as modelled.
             look: size, lights and background; always 2 x 2 samples a pixel, whatever its ``supersample``.
-            camera: default :meth:`default_camera`.
+            camera: default :meth:`camera`'s of the face.
             out: ``(H, W, 3)`` uint8, or 4 without a background, to be filled; default a new array.
 
         Returns:
@@ -94,7 +91,7 @@ class Renderer:
         Raises:
             ValueError: ``weights`` or ``out`` is of the wrong shape.
         """
-        look, camera = look or Look(), camera or self.default_camera()
+        look, camera = look or Look(), camera or self.camera()
         weights = np.asarray(weights, np.float32)
         shape = (*look.size, 4 if look.background is None else 3)
         out = np.empty(shape, np.uint8) if out is None else out
@@ -138,14 +135,14 @@ class Renderer:
             weights: ``(N, K)`` rig weights in the order of ``avatar.target_names``.
             head: ``(N, 3)`` degrees yaw, pitch, roll.
             look: size, lights and background.
-            camera: default :meth:`default_camera`.
+            camera: default :meth:`camera`'s of the face.
             view: ``(N, 4, 4)`` applied after the camera in clip space, e.g. to align a crop.
 
         Returns:
             sRGB pictures, ``(N, 3, H, W)`` float32 in [0, 1]; ``(N, 4, H, W)`` with straight alpha where the
             look has no background.
         """
-        look, camera = look or Look(), camera or self.default_camera()
+        look, camera = look or Look(), camera or self.camera()
         height, width = (s * look.supersample for s in look.size)
         positions, normals = self.deform(weights, head)
         clip_matrix = torch.from_numpy(camera.matrix(width / height)).to(self.device)
@@ -156,7 +153,8 @@ class Renderer:
         tangents = self._mesh.tangents.expand_as(positions)
         if head is not None:
             tangents = self._follow(tangents, torch.from_numpy(head_matrix(head)).to(self.device))
-        image = self._shade(rast, torch.cat([positions, normals, tangents], dim=-1), camera, look)
+        posed = torch.cat([positions, normals, tangents], dim=-1)
+        image = self._shade(rast, posed, amounts(self.avatar, weights), camera, look)
         image = ops.antialias(image.contiguous(), rast, clip, self._mesh.triangles, self._mesh.topology)
         image = image.clamp(0, 1).permute(0, 3, 1, 2)
         image = avg_pool2d(image, look.supersample) if look.supersample > 1 else image
@@ -165,16 +163,26 @@ class Renderer:
         color, alpha = image.split([3, 1], dim=1)
         return torch.cat([(color / alpha.clamp_min(1e-6)).clamp_max(1), alpha], dim=1)
 
-    def _shade(self, rast: Tensor, posed: Tensor, camera: Camera, look: Look) -> Tensor:
-        """Pictures ``(N, H, W, 3 or 4)`` of ``posed`` vertices: positions, normals, tangents ``(N, V, 9)``."""
+    def _shade(self, rast: Tensor, posed: Tensor, layers: Tensor, camera: Camera, look: Look) -> Tensor:
+        """Pictures ``(N, H, W, 3 or 4)`` of ``posed`` vertices: positions, normals, tangents ``(N, V, 9)``.
+
+        ``layers`` are the weights of the wrinkles, ``(N, L)``.
+        """
         attributes = torch.cat([posed, self._mesh.static.expand(len(posed), -1, -1)], dim=-1)
         pixels, _ = ops.interpolate(attributes.contiguous(), rast, self._mesh.triangles)
         covered = rast[..., 3] > 0
-        position, normal, tangent, uv, color = pixels[covered].split([3, 3, 3, 2, 3], dim=1)
+        position, normal, tangent, uv, color, skew = pixels[covered].split([3, 3, 3, 2, 3, 2], dim=1)
         material = self._mesh.triangle_material[rast[..., 3][covered].long() - 1]
+        albedo = color * self._base_color(uv, material)
+        if layers.requires_grad or layers.any():
+            folds = self._mesh.folds
+            skin = folds.is_folding[material].nonzero()[:, 0]
+            picture, frame = covered.nonzero()[skin, 0], (normal[skin], tangent[skin], skew[skin])
+            folded = folds.apply(layers, picture, uv[skin], frame, albedo[skin])
+            normal, albedo = normal.index_put((skin,), folded[0]), albedo.index_put((skin,), folded[1])
         to_eye = normalize(torch.from_numpy(camera.eye).to(position) - position, dim=1)
         points = Points(
-            albedo=color * self._base_color(uv, material),
+            albedo=albedo,
             normal=face_eye(normal, to_eye),
             to_eye=to_eye,
             tangent=normalize(tangent, dim=1),
@@ -219,14 +227,16 @@ class _Tensors:
 
     def __init__(self, avatar: Avatar, device: torch.device) -> None:
         put = lambda array: torch.from_numpy(np.ascontiguousarray(array)).to(device)  # noqa: E731
-        self.positions, self.normals, self.tangents = map(put, (avatar.positions, avatar.normals, avatar.tangents))
+        tangents, skew = fold_frames(avatar)
+        self.positions, self.normals, self.tangents = map(put, (avatar.positions, avatar.normals, tangents))
+        self.folds = Folds(avatar, device)
         self.target_positions = put(avatar.target_positions.reshape(len(avatar.target_positions), -1))
         self.target_normals = put(avatar.target_normals.reshape(len(avatar.target_normals), -1))
         self.triangles = put(avatar.triangles)
         self.topology = ops.antialias_construct_topology_hash(self.triangles)
         self.head_weight, self.pivot = put(avatar.head_weight)[:, None], put(avatar.head_pivot)
         color = np.array([m.base_color for m in avatar.materials], np.float32)[avatar.material] * avatar.colors
-        self.static = put(np.concatenate([avatar.uv, color], axis=1))
+        self.static = put(np.concatenate([avatar.uv, color, skew], axis=1))
         self.materials = put(material_table(avatar.materials))
         self.triangle_material = put(avatar.material[avatar.triangles[:, 0]].astype(np.int64))
         images = {id(m.texture): m.texture for m in avatar.materials if m.texture is not None}

@@ -54,7 +54,7 @@ class Points:
     tangent: Tensor
     """Direction of the strand on hair, unit; zero where there is none, ``(N, 3)``."""
     material: Tensor
-    """Rows of :func:`surfaces.material_table`, ``(N, 11)``."""
+    """Rows of :func:`surfaces.material_table`, ``(N, 12)``."""
     key: Tensor
     """How much of the key light arrives, ``(N, 1)`` in [0, 1]."""
 
@@ -100,9 +100,10 @@ def shade(points: Points, lighting: Lighting) -> Tensor:
 def _lights(points: Points, lighting: Lighting) -> list[tuple[Tensor, Tensor, Tensor | None]]:
     """Direction ``(3,)``, colour ``(3,)`` and, of the key, how much arrives."""
     new = points.albedo.new_tensor
+    key = points.key + points.material[:, surfaces.FILL, None] * (1 - points.key)
     directions = [normalize(new(light.direction), dim=0) for light in lighting.lights]
     return [
-        (direction, new(light.color), points.key if k == 0 else None)
+        (direction, new(light.color), key if k == 0 else None)
         for k, (direction, light) in enumerate(zip(directions, lighting.lights, strict=True))
     ]
 

@@ -26,17 +26,19 @@ class SurfaceLook:
     """Strength of the sky's sheen where the surface turns away."""
     bleed: float
     """How far red light spreads into the edge of a shadow."""
+    fill: float = 0.0
+    """Share of the key light that arrives in spite of a shadow: the lips, which are thin, let some through."""
 
 
 SURFACE_LOOKS: dict[Surface, SurfaceLook] = {
     "skin": SurfaceLook((0.42, 0.22, 0.16), 0.20, 0.02, 0.45, 0.14, 1.0),
     "eye": SurfaceLook((0.30, 0.24, 0.22), 0.30, 0.0, 0.3, 0.0, 0.3),
     "hair": SurfaceLook((0.25, 0.25, 0.25), 0.12, 0.0, 0.5, 0.0, 0.0),
-    "mouth": SurfaceLook((0.0, 0.0, 0.0), 0.10, 0.0, 0.4, 0.0, 0.0),
+    "mouth": SurfaceLook((0.45, 0.40, 0.38), 0.10, 0.0, 0.4, 0.0, 0.0, fill=0.5),
     "plain": SurfaceLook((0.42, 0.22, 0.16), 0.5, 0.0, 0.15, 0.0, 0.0),
 }
 
-WRAP, BROAD, BROAD_ALPHA, TIGHT, TIGHT_ALPHA, RIM, BLEED, IS_EYE, IS_HAIR = 0, 3, 4, 5, 6, 7, 8, 9, 10
+WRAP, BROAD, BROAD_ALPHA, TIGHT, TIGHT_ALPHA, RIM, BLEED, IS_EYE, IS_HAIR, FILL = 0, 3, 4, 5, 6, 7, 8, 9, 10, 11
 """Columns of :func:`material_table`; WRAP takes three."""
 
 BACK = -0.35
@@ -70,7 +72,7 @@ HAIR_GAINS = (0.03, 0.45, 1.0)
 
 
 def material_table(materials: Sequence[Material]) -> np.ndarray:
-    """Shading parameters of each material, ``(M, 11)`` float32, any roughness made finite."""
+    """Shading parameters of each material, ``(M, 12)`` float32, any roughness made finite."""
     rows = []
     for material in materials:
         look = SURFACE_LOOKS[material.surface if material.surface in get_args(Surface) else "plain"]
@@ -79,5 +81,6 @@ def material_table(materials: Sequence[Material]) -> np.ndarray:
         for strength, r in ((look.broad, rough), (look.tight, 0.5 * rough)):
             # GGX with the visibility term of Karis, "Optimizing PBR for Mobile", 2015.
             lobes += [strength / (4 * (r + 0.5)), r**4]
-        rows.append([*look.wrap, *lobes, look.rim, look.bleed, material.surface == "eye", material.surface == "hair"])
+        kind = (material.surface == "eye", material.surface == "hair")
+        rows.append([*look.wrap, *lobes, look.rim, look.bleed, *kind, look.fill])
     return np.array(rows, np.float32)

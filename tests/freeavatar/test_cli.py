@@ -11,7 +11,8 @@ from tests.heads import HeadFile
 
 
 def test_animate_lists_what_it_wrote(short_clip, tmp_path, capsys):
-    assert main(["animate", str(short_clip), "--out", str(tmp_path), "--smoothing", "0.2", "--calibration", "0.1"]) == 0
+    options = ["--smoothing", "0.2", "--calibration", "0.1", "--framing", "bust"]
+    assert main(["animate", str(short_clip), "--out", str(tmp_path), *options]) == 0
     printed = capsys.readouterr().out
     for kind in ("mp4", "csv", "json", "glb"):
         assert f"short_ines.{kind}" in printed

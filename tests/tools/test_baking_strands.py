@@ -7,9 +7,11 @@ import pytest
 
 from freeavatar.avatars.glb import vertex_normals
 from tools.baking.beard import BeardStyle, beard_mask, grow_beard
-from tools.baking.brows import BrowStyle, LashStyle, grow_brows, grow_lashes, lid_rim
+from tools.baking.brows import BrowStyle, brow_shade, grow_brows
 from tools.baking.hair import grow_hair
 from tools.baking.hairstyle import HairStyle
+from tools.baking.lashes import LashStyle, grow_lashes
+from tools.baking.lids import lid_rim
 from tools.baking.scalp import Hairline, clip, scalp_roots, sphere, spread
 from tools.baking.shape import HeadShape, Solid
 from tools.baking.strands import Locks, Ribbon, frames, strand_texture, sweep
@@ -172,8 +174,9 @@ def test_the_rim_of_an_eye_surrounds_it() -> None:
 
 
 def test_lashes_start_at_the_rim_and_point_away_from_the_eyeball() -> None:
-    locks = grow_lashes(HEAD, LashStyle())
+    locks, footing = grow_lashes(HEAD, LashStyle())
     check(locks)
+    assert np.linalg.norm(locks.positions - footing.of(HEAD.positions), axis=1).max() < 0.01
     assert len(locks.positions) <= 900
     rims = np.concatenate([lid_rim(HEAD, eye) for eye in (0, 1)])
     assert set(locks.roots) <= set(rims)
@@ -186,12 +189,21 @@ def test_lashes_start_at_the_rim_and_point_away_from_the_eyeball() -> None:
 def test_brows_lie_on_the_skin_above_the_eyes_and_mirror_each_other() -> None:
     locks = grow_brows(HEAD, BrowStyle())
     check(locks)
-    assert len(locks.positions) <= 700
+    assert len(locks.positions) <= 1000
     gap = HEAD.solid.distance(HEAD.to_model(locks.positions))
     assert np.abs(gap).max() < 4
     assert (locks.positions[:, 1] > HEAD.eyes[0, 1]).all()
     left, right = (locks.positions[locks.positions[:, 0] * s > 0].mean(0) * [s, 1, 1] for s in (1, -1))
     np.testing.assert_allclose(left, right, atol=1.5e-3)
+
+
+def test_the_shade_of_a_brow_covers_what_its_hairs_grow_from_and_nothing_else() -> None:
+    style = BrowStyle()
+    hairs = grow_brows(HEAD, style)
+    middle = hairs.positions[np.abs(hairs.positions[:, 0] - HEAD.eyes[0, 0]) < 0.01]
+    assert np.median(brow_shade(HEAD, style, middle)) > 0.6
+    elsewhere = np.concatenate([HEAD.eyes + [0, 0, 0.016], HEAD.mouth, HEAD.nose[None], [[0.03, 0.06, 0.01]]])
+    assert brow_shade(HEAD, style, elsewhere).max() < 0.01
 
 
 @pytest.mark.parametrize("name", BEARDS)

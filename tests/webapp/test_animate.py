@@ -131,6 +131,10 @@ def test_values_of_the_controls_become_settings():
         settings_of(changed(gain=1.5, on=[name for name in REGIONS if name not in ("brows", "head")], mouth=0.5))
     )
     assert (options.gain, options.regions.mouth, options.regions.brows, options.has_head_pose) == (1.5, 0.5, 0.0, False)
+    assert options_of(settings_of(changed(framing="bust"))).framing == "bust"
+    assert values_of({"gain": 1.0})[NAMES.index("framing")] == "face"
+    with pytest.raises(InputError, match="expected face or bust"):
+        options_of({**DEFAULTS, "framing": "feet"})
     assert options_of(settings_of([None] * len(NAMES))) == options_of(DEFAULTS)
     with pytest.raises(InputError, match="no profile is chosen"):
         options_of({**DEFAULTS, "calibration": "profile"})

@@ -109,6 +109,14 @@ def texel_map(source: "HeadSource", size: int) -> TexelMap:
     return TexelMap(position.astype(np.float32), makehuman.astype(np.float32), covered)
 
 
+def spread_out(uv: np.ndarray, triangles: np.ndarray, values: np.ndarray, size: int) -> np.ndarray:
+    """Values of vertices ``(V, D)`` at the texels their triangles cover, ``(size, size, D)``; 0 elsewhere."""
+    clip = np.concatenate([uv * 2 - 1, np.zeros((len(uv), 1)), np.ones((len(uv), 1))], axis=1)
+    tri = torch.from_numpy(triangles)
+    rast, _ = ops.rasterize(ops.make_context(), torch.from_numpy(clip)[None], tri, (size, size))
+    return ops.interpolate(torch.from_numpy(values)[None], rast, tri)[0][0].numpy()
+
+
 def bleed(image: np.ndarray, covered: np.ndarray, texels: int) -> np.ndarray:
     """Grow the covered area outwards by ``texels``, so that filtering finds no border colour."""
     image, known = image.copy(), covered.astype(np.float32)

@@ -98,9 +98,11 @@ def _undercoat(head: HeadShape, style: BeardStyle, rng: np.random.Generator) -> 
     raised = 0.5 * np.clip(inside / 5, 0, 1) * style.volume * (1 + 0.25 * ripples(points, 9, rng))
     lifted = points + head.normals[used] * (0.35 + raised)[:, None]
     base, light = to_linear(style.color), to_linear(style.highlight)
-    share = 0.3 + 0.25 * ripples(points, 12, rng) + 0.2 * rng.normal(size=len(points))
+    share = 0.45 + 0.25 * ripples(points, 12, rng) + 0.2 * rng.normal(size=len(points))
     colors = (base + (light - base) * np.clip(share, 0, 1)[:, None]) * 0.95
-    return shell_locks(head, lifted, triangles, np.tile([0.0, -1.0, 0.0], (len(points), 1)), colors, roots=used)
+    uv = np.stack([np.abs(points[:, 0] / 25 % 2 - 1), np.clip((30 - points[:, 1]) / 150, 0, 1)], axis=1)
+    down = np.tile([0.0, -1.0, 0.0], (len(points), 1))
+    return shell_locks(head, lifted, triangles, down, colors, uv=uv, roots=used)
 
 
 def _locks(head: HeadShape, style: BeardStyle, rng: np.random.Generator) -> Locks:

@@ -1,22 +1,40 @@
 """Shapes that mend what a plain sum of targets breaks."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from scipy.sparse import coo_matrix, diags
 from scipy.sparse.linalg import factorized
 
+from freeavatar.avatars.glb import vertex_normals
 from tools.baking.eyes import Sphere
 
 PAIRS = (
     ("jawOpen", "mouthSmileLeft"), ("jawOpen", "mouthSmileRight"), ("jawOpen", "mouthPucker"),
     ("jawOpen", "mouthFunnel"), ("eyeBlinkLeft", "eyeLookDownLeft"), ("eyeBlinkRight", "eyeLookDownRight"),
-    ("eyeBlinkLeft", "eyeSquintLeft"), ("eyeBlinkRight", "eyeSquintRight"),
+    ("eyeBlinkLeft", "eyeSquintLeft"), ("eyeBlinkRight", "eyeSquintRight"), ("eyeBlinkLeft", "cheekSquintLeft"),
+    ("eyeBlinkRight", "cheekSquintRight"),
     ("eyeBlinkLeft", "!eyeBlinkLeft"), ("eyeBlinkRight", "!eyeBlinkRight"),
+    ("noseSneerLeft", "mouthUpperUpLeft"), ("noseSneerRight", "mouthUpperUpRight"), ("cheekPuff", "mouthPucker"),
+    ("mouthSmileLeft", "cheekSquintLeft"), ("mouthSmileRight", "cheekSquintRight"), ("browDownLeft", "browDownRight"),
+    ("browDownLeft", "noseSneerLeft"), ("browDownRight", "noseSneerRight"),
 )  # fmt: skip
+SHARED = {"noseSneerLeft": 0.6, "noseSneerRight": 0.6, "cheekPuff": 1.0}
+"""How much is taken back of what these and their partners both do to the skin."""
+BULGES: dict[tuple[str, str], tuple[str, float, float]] = {
+    ("mouthSmileLeft", "cheekSquintLeft"): ("cheek_apple_left", 0.30, 0.055),
+    ("mouthSmileRight", "cheekSquintRight"): ("cheek_apple_right", 0.30, 0.055),
+    ("browDownLeft", "browDownRight"): ("glabella", 0.14, 0.030),
+    ("browDownLeft", "noseSneerLeft"): ("nose_bridge_0", 0.13, 0.015),
+    ("browDownRight", "noseSneerRight"): ("nose_bridge_0", 0.13, 0.015),
+}
+"""Where skin that two targets push together bunches up: about which landmark, how far, how high (distances between
+the eyes)."""
 CORRECTIVES: dict[str, tuple[str, str]] = {
     f"fix_{one}_{'half' if other[0] == '!' else other}": (one, other) for one, other in PAIRS
 }
 """Names of the shapes, and the two weights whose product each one follows; ``!`` is what a weight lacks to 1."""
-CLOSED = 0.0035
+CLOSED = 0.0012
 """Metres a lid travels before nothing else may move it further."""
 HOLD = 0.02
 """How strongly a composed shape is held to the plain sum."""
@@ -66,14 +84,31 @@ def _off_eyes(points: np.ndarray, eyes: list[Sphere], clearance: float) -> np.nd
     return push
 
 
+def _common(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The part of two displacements ``(V, 3)`` that goes the same way, once: along each, the lesser of both."""
+    lengths = [np.linalg.norm(x, axis=1, keepdims=True) for x in (one, other)]
+    ways = [x / np.maximum(length, 1e-9) for x, length in zip((one, other), lengths, strict=True)]
+    along = np.clip((ways[0] * ways[1]).sum(1, keepdims=True), 0, 1)
+    middle = ways[0] + ways[1]
+    middle /= np.maximum(np.linalg.norm(middle, axis=1, keepdims=True), 1e-9)
+    return along * np.minimum(*lengths) * middle
+
+
+def _bulge(points: np.ndarray, normals: np.ndarray, centre: np.ndarray, reach: float, height: float) -> np.ndarray:
+    """Offsets ``(V, 3)`` along the normals: ``height`` at ``centre`` ``(3,)``, nothing beyond ``reach``."""
+    near = np.clip(1 - (np.linalg.norm(points - centre, axis=1) / reach) ** 2, 0, 1)
+    return height * (near**2)[:, None] * normals
+
+
 def corrective_offsets(
     names: tuple[str, ...], positions: np.ndarray, offsets: np.ndarray, triangles: np.ndarray, merge: np.ndarray,
-    eyes: list[Sphere], clearance: float,
+    eyes: list[Sphere], clearance: float, landmarks: Mapping[str, np.ndarray],
 ) -> np.ndarray:  # fmt: skip
     """Displacements of the correctives on the skin, ``(C, V, 3)`` metres.
 
     With an open jaw the other shape is carried along by the surface; on a closed lid what would move it
-    further is taken back; a lid on its way is lifted over the eyeball.
+    further is taken back; a lid on its way is lifted over the eyeball; what two targets both do is done once;
+    skin that they push together bunches up.
 
     Args:
         names: of the targets, ``K``.
@@ -83,14 +118,22 @@ def corrective_offsets(
         merge: vertices with one value are one point, ``(V,)``.
         eyes: centre and radius of each eyeball.
         clearance: radii that a lid keeps from the centre of an eyeball.
+        landmarks: of the reference, by name, ``(3,)`` each.
     """
     _, first, group = np.unique(merge, return_index=True, return_inverse=True)
     points, faces = positions[first], group.ravel()[triangles]
     faces = faces[(faces != np.roll(faces, 1, axis=1)).all(1)]
+    normals = vertex_normals(points, faces, np.arange(len(points)))
+    unit = float(np.linalg.norm(eyes[0][0] - eyes[1][0]))
     found = []
     for one_name, other_name in CORRECTIVES.values():
         one = offsets[names.index(one_name)][first]
-        if other_name.startswith("!"):
+        if bulge := BULGES.get((one_name, other_name)):
+            name, reach, height = bulge
+            fix = _bulge(points, normals, landmarks[name], reach * unit, height * unit)
+        elif one_name in SHARED:
+            fix = -SHARED[one_name] * _common(one, offsets[names.index(other_name)][first])
+        elif other_name.startswith("!"):
             fix = 4 * _off_eyes(points + one / 2, eyes, clearance) * (np.linalg.norm(one, axis=1) > 1e-5)[:, None]
         elif one_name == "jawOpen":
             other = offsets[names.index(other_name)][first]

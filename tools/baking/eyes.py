@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from tools.baking import atlas
-from tools.baking.brows import lid_places
+from tools.baking.lids import lid_places
 from tools.baking.part import Finish, Part, joined, make_part
 from tools.baking.shape import HeadShape
 

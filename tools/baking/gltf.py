@@ -7,10 +7,11 @@ import pygltflib as gl
 
 from tools.baking.mesh import Head
 from tools.baking.part import Part
+from tools.baking.wrinkles import WrinkleMap
 
 POSITION_EPSILON = {"hair": 1e-3, "beard": 1e-3, "brows": 2e-4, "lashes": 1e-4}
 """Displacements below this (metres) are left out of the sparse targets of a part; 1e-4 for the others."""
-NORMAL_EPSILON = 3e-2
+NORMAL_EPSILON = 4e-2
 FOLLOWS_NECK = ("skin", "shirt")
 """Parts that reach below the head joint: the others follow it wholly."""
 
@@ -126,9 +127,12 @@ def _normalized(writer: _Writer, values: np.ndarray, dtype: type, kind: str = gl
 
 
 def _material(part: Part) -> gl.Material:
+    # No viewer shows occlusion of strength 0, and every tool keeps its texture.
+    relief = gl.OcclusionTextureInfo(index=1, strength=0.0) if part.finish.surface == "skin" else None
     texture = gl.TextureInfo(index=0) if part.finish.is_textured else None
     return gl.Material(
         name=part.name,
+        occlusionTexture=relief,
         doubleSided=part.finish.is_double_sided,
         pbrMetallicRoughness=gl.PbrMetallicRoughness(
             baseColorTexture=texture, metallicFactor=0.0, roughnessFactor=part.finish.roughness
@@ -137,13 +141,14 @@ def _material(part: Part) -> gl.Material:
     )
 
 
-def write_head(path: Path, head: Head, *, texture: bytes, extras: dict) -> None:
+def write_head(path: Path, head: Head, *, texture: bytes, wrinkles: WrinkleMap, extras: dict) -> None:
     """Write a baked head.
 
     Args:
         path: where to.
         head: what to write.
         texture: JPEG of the atlas.
+        wrinkles: folds of its skin.
         extras: licence, author and the like, kept in ``asset.extras``.
     """
     writer = _Writer()
@@ -153,15 +158,16 @@ def write_head(path: Path, head: Head, *, texture: bytes, extras: dict) -> None:
     inverse = np.tile(np.eye(4, dtype=np.float32), (2, 1, 1))
     inverse[1, 3, :3] = -head.pivot
     bind = writer.accessor(inverse.reshape(2, 16), gl.MAT4, target=None)
-    image = writer.view(texture)
-    gltf.images = [gl.Image(bufferView=image, mimeType="image/jpeg")]
+    images = {"image/jpeg": texture, "image/png": wrinkles.png}
+    gltf.images = [gl.Image(bufferView=writer.view(data), mimeType=kind) for kind, data in images.items()]
     gltf.samplers = [gl.Sampler()]
-    gltf.textures = [gl.Texture(source=0, sampler=0)]
+    gltf.textures = [gl.Texture(source=number, sampler=0) for number in range(len(images))]
     gltf.materials = [_material(part) for part in head.parts]
     described = {
         "targetNames": names,
         "correctives": {name: list(inputs) for name, inputs in head.correctives.items()},
         "drivers": {name: dict(driver) for name, driver in head.drivers.items()},
+        "wrinkles": {"texture": 1, **wrinkles.extras},
     }
     gltf.meshes = [gl.Mesh(name=path.stem, primitives=primitives, weights=[0.0] * len(names), extras=described)]
     gltf.nodes = [

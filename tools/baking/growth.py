@@ -1,22 +1,35 @@
 """Hair, brows, lashes and beard as parts that move with the skin they grow from."""
 
-from dataclasses import replace
+from collections.abc import Callable
 
 import numpy as np
 
+from freeavatar.avatars.glb import vertex_normals
 from tools.baking import atlas
 from tools.baking.beard import grow_beard
-from tools.baking.brows import BrowStyle, grow_brows, grow_lashes
+from tools.baking.brows import BrowStyle, grow_brows, skin_under
 from tools.baking.eyes import Sphere
+from tools.baking.footing import Footing, at_vertices
 from tools.baking.hair import grow_hair
+from tools.baking.lashes import grow_lashes
 from tools.baking.part import Finish, Part
 from tools.baking.recipes import Recipe
-from tools.baking.shape import HeadShape
+from tools.baking.shape import HeadShape, unit
 from tools.baking.strands import Locks
 
-HAIR = Finish("hair", 0.42, is_double_sided=True)
-BROWS = Finish("plain", 0.75, is_textured=False, is_double_sided=True)
-LASHES = Finish("plain", 0.6, is_textured=False, is_double_sided=True)
+HAIR = Finish("hair", 0.85, is_double_sided=True)
+"""Rough: what shines along the strands has its own lobes, and a smooth ribbon is grey where it turns away."""
+MATTE = Finish("hair", 1.0, is_textured=False, is_double_sided=True)
+"""Brows and lashes: dark from every side, without a sheen that would speckle so fine a thing."""
+
+
+def brow_style(recipe: Recipe) -> BrowStyle:
+    """The brows a recipe asks for."""
+    paint = recipe.skin
+    return BrowStyle(
+        paint.brows, paint.brow_thickness, paint.brow_arch, length=paint.brow_length,
+        hairs=round(30 + 50 * paint.brow_amount), density=min(1.0, 0.25 + 0.7 * paint.brow_amount), seed=paint.seed,
+    )  # fmt: skip
 
 
 def grow(head: HeadShape, recipe: Recipe, skin: Part, eyes: dict[str, Sphere]) -> list[Part]:
@@ -30,47 +43,64 @@ def grow(head: HeadShape, recipe: Recipe, skin: Part, eyes: dict[str, Sphere]) -
     """
     parts = []
     if recipe.hair is not None:
-        parts.append(_bound("hair", HAIR, grow_hair(head, recipe.hair), skin))
+        parts.append(_carried("hair", HAIR, grow_hair(head, recipe.hair), skin))
     if recipe.beard is not None:
-        parts.append(_bound("beard", HAIR, grow_beard(head, recipe.beard), skin))
-    paint = recipe.skin
-    brows = BrowStyle(
-        paint.brows, paint.brow_thickness, paint.brow_arch, length=paint.brow_length,
-        hairs=round(20 + 32 * paint.brow_amount), seed=paint.seed,
-    )  # fmt: skip
-    parts.append(_bound("brows", BROWS, grow_brows(head, brows), skin))
-    lashes = grow_lashes(head, recipe.lashes)
-    return [*parts, _turned_about_eyes(_bound("lashes", LASHES, lashes, skin), lashes.roots, skin, eyes)]
+        parts.append(_carried("beard", HAIR, grow_beard(head, recipe.beard), skin))
+    return [*parts, _brows(head, recipe, skin), _lashes(head, recipe, skin, eyes)]
 
 
-def _bound(name: str, finish: Finish, locks: Locks, skin: Part) -> Part:
+def _brows(head: HeadShape, recipe: Recipe, skin: Part) -> Part:
+    """Brows whose every point keeps its height above the skin below it."""
+    hairs = grow_brows(head, brow_style(recipe))
+    footing = skin_under(head, hairs.positions[:, :2])
+
+    def facing(positions: np.ndarray) -> np.ndarray:
+        return unit(footing.of(vertex_normals(positions, skin.triangles, skin.merge)))
+
+    return _turned("brows", hairs, skin, footing, facing)
+
+
+def _lashes(head: HeadShape, recipe: Recipe, skin: Part, eyes: dict[str, Sphere]) -> Part:
+    """Lashes that turn with their lid as it slides over the eyeball."""
+    strips, footing = grow_lashes(head, recipe.lashes)
+    centres = np.where(strips.positions[:, :1] > 0, eyes["l"][0], eyes["r"][0])
+    return _turned("lashes", strips, skin, footing, lambda positions: unit(footing.of(positions) - centres))
+
+
+def _carried(name: str, finish: Finish, locks: Locks, skin: Part) -> Part:
     """Locks as a part: every vertex moves as the root of its lock does."""
+    return _part(name, finish, locks, at_vertices(locks.roots).of(skin.offsets))
+
+
+def _part(name: str, finish: Finish, locks: Locks, offsets: np.ndarray) -> Part:
     return Part(
-        name, finish, locks.positions, atlas.place("hair", locks.uv), locks.triangles, skin.offsets[:, locks.roots],
+        name, finish, locks.positions, atlas.place("hair", locks.uv), locks.triangles, offsets,
         np.arange(len(locks.positions)), locks.colors, locks.normals, is_grown=True,
     )  # fmt: skip
 
 
-def _turned_about_eyes(lashes: Part, roots: np.ndarray, skin: Part, eyes: dict[str, Sphere]) -> Part:
-    """Lashes that turn with their lid as it slides over the eyeball."""
-    offsets = lashes.offsets.copy()
-    for side, sign in (("l", 1), ("r", -1)):
-        mine = np.flatnonzero(lashes.positions[:, 0] * sign > 0)
-        centre = eyes[side][0]
-        before = skin.positions[roots[mine]] - centre
-        for k in np.flatnonzero(np.abs(lashes.offsets[:, mine]).max((1, 2)) > 1e-6):
-            after = before + skin.offsets[k, roots[mine]]
-            turn = _shortest_turns(before, after)
-            arm = lashes.positions[mine] - centre - before
-            offsets[k, mine] = after + np.einsum("vij,vj->vi", turn, arm) - (lashes.positions[mine] - centre)
-    return replace(lashes, offsets=offsets)
+def _turned(name: str, locks: Locks, skin: Part, footing: Footing, facing: Callable[[np.ndarray], np.ndarray]) -> Part:
+    """Matte locks as a part: every vertex moves and turns with the place it stands on.
+
+    Args:
+        name: of the part.
+        locks: what grows.
+        skin: what it grows on.
+        footing: the place of each vertex.
+        facing: unit direction of each place, ``(N, 3)``, from the positions of the skin's vertices.
+    """
+    rest, before = footing.of(skin.positions), facing(skin.positions)
+    arms = locks.positions - rest
+    moves = footing.of(skin.offsets)
+    for k in np.flatnonzero(np.abs(moves).max((1, 2)) > 1e-6):
+        turns = _shortest_turns(before, facing(skin.positions + skin.offsets[k]))
+        moves[k] += np.einsum("nij,nj->ni", turns, arms) - arms
+    return _part(name, MATTE, locks, moves)
 
 
 def _shortest_turns(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Rotations ``(V, 3, 3)`` that take one direction to another (Rodrigues)."""
-    a = before / np.linalg.norm(before, axis=1, keepdims=True)
-    b = after / np.linalg.norm(after, axis=1, keepdims=True)
-    v, c = np.cross(a, b), (a * b).sum(1)
+    """Rotations ``(V, 3, 3)`` that take one unit direction to another (Rodrigues)."""
+    v, c = np.cross(before, after), (before * after).sum(1)
     x, y, z = v.T
     zero = np.zeros_like(x)
     k = np.stack([np.stack([zero, -z, y], 1), np.stack([z, zero, -x], 1), np.stack([-y, x, zero], 1)], 1)

@@ -4,12 +4,18 @@ import numpy as np
 
 from tools.baking.afro import raise_afro
 from tools.baking.hairstyle import HairStyle
-from tools.baking.scalp import scalp_roots, scalp_shell, shell_locks
+from tools.baking.scalp import CENTRE, scalp_roots, scalp_shell, shell_locks, sphere, spread
 from tools.baking.shape import HeadShape, Solid, smoothstep, unit
-from tools.baking.strands import Locks, join, ripples, sweep, to_linear, weld
+from tools.baking.strands import Locks, Ribbon, join, ripples, sweep, to_linear, weld
 
 _STEPS = 32
 """Points a strand is grown with, before it is cut and thinned out."""
+_INSET = 3.0
+"""How far the undercoat stays behind the hairline, where painted roots fade into the skin, mm."""
+_BORDER = 16.0
+"""Locks that begin within this distance of the hairline taper at their roots, mm."""
+_BABY = Ribbon(0.9, thickness=0.0, root=0.7, belly=0.3, points=2)
+"""A hair of those that soften the hairline."""
 
 
 def _on_part(style: HairStyle, points: np.ndarray) -> np.ndarray:
@@ -164,12 +170,36 @@ def _streaks(style: HairStyle, points: np.ndarray) -> np.ndarray:
 
 def _undercoat(head: HeadShape, style: HairStyle, frequency: int = 10) -> Locks:
     """A thin dark shell, so that no skin shows between locks."""
-    points, triangles, inside = scalp_shell(head, style.hairline, frequency)
+    points, triangles, inside = scalp_shell(head, style.hairline, frequency, _INSET)
     outward = head.solid.outward(points)
     flow = _comb(style, points, _on_part(style, points), outward)
     raised = points + outward * (0.5 + 2.2 * smoothstep(0, 14, inside))[:, None]
     color = np.tile(to_linear(style.color) * 0.6, (len(points), 1))
     return shell_locks(head, raised, triangles, flow, color, uv=_streaks(style, points))
+
+
+def _tapers(style: HairStyle, roots: np.ndarray) -> np.ndarray:
+    """Width along locks ``(N, segments + 1)``, in parts of the ribbon's: those on the border begin in a point."""
+    along = np.linspace(0, 1, style.segments + 1)
+    near = smoothstep(_BORDER, 3, style.hairline.inside(roots))[:, None]
+    return 1 - 0.88 * near * smoothstep(0.3, 0, along)
+
+
+def _baby_hairs(head: HeadShape, style: HairStyle) -> Locks:
+    """Short fine hairs about the hairline, combed as the locks are."""
+    rng = np.random.default_rng(style.seed + 1)
+    solid = head.solid
+    points = solid.project(unit(sphere(40)[0] + rng.normal(0, 0.01, (16002, 3))), CENTRE)
+    inside = style.hairline.inside(points)
+    points = points[(inside > -0.5) & (inside < 6) & (points[:, 2] > -75)]
+    roots = points[spread(style.baby_hairs, points, rng)]
+    outward = solid.outward(roots)
+    heading = unit(_comb(style, roots, _on_part(style, roots), outward) + 0.15 * rng.normal(size=roots.shape))
+    length = rng.uniform(9, 18, len(roots))[:, None]
+    paths = [solid.push_out(roots + heading * length * a, h) for a, h in ((0, -0.3), (0.5, 0.7), (1, 1.6))]
+    paths = np.stack(paths, axis=1)
+    colors = np.broadcast_to(to_linear(style.color), paths.shape)
+    return weld(sweep(head, paths, solid.outward(paths), _BABY, colors))
 
 
 def _locks(head: HeadShape, style: HairStyle, rng: np.random.Generator) -> Locks:
@@ -190,7 +220,7 @@ def _locks(head: HeadShape, style: HairStyle, rng: np.random.Generator) -> Locks
     side = np.where(paths[:, -1:, 0] < 0, -1, 1)
     paths = np.where(is_fringe[:, None, None], paths, _free_face(paths, side))
     paths = _smooth(np.concatenate([sunk[:, None], solid.push_out(paths, off)[:, 1:]], axis=1))
-    widths = 1 + 0.25 * rng.uniform(-1, 1, len(roots))
+    widths = (1 + 0.25 * rng.uniform(-1, 1, len(roots)))[:, None] * _tapers(style, roots)
     colors = _colors(style, roots, heights, rng)
     return sweep(head, paths, solid.outward(paths), style.ribbon, colors, widths=widths)
 
@@ -208,4 +238,4 @@ def grow_hair(head: HeadShape, style: HairStyle) -> Locks:
     rng = np.random.default_rng(style.seed)
     if style.kind == "afro":
         return raise_afro(head, style, rng)
-    return join([_undercoat(head, style), weld(_locks(head, style, rng))])
+    return join([_undercoat(head, style), _baby_hairs(head, style), weld(_locks(head, style, rng))])

@@ -19,6 +19,8 @@ class HairStyle:
     seed: int = 0
     hairline: Hairline = field(default_factory=Hairline)
     locks: int = 200
+    baby_hairs: int = 110
+    """Fine hairs that soften the hairline."""
     clumps: int = 50
     """Locks gather towards this many."""
     clumping: float = 0.6

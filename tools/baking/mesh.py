@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from tools.baking import atlas
 from tools.baking.clothes import cut_bust
@@ -19,13 +20,19 @@ from tools.baking.rigs import arkit_rig
 from tools.baking.shape import HeadShape
 from tools.baking.source import HeadSource
 from tools.baking.targets import close_lids
-from tools.baking.teeth import Smile, build_teeth
+from tools.baking.teeth import Bite, Smile, build_teeth, seat
 from tools.baking.warp import Warp, draw_out_ears, make_warp
 
-TEETH_MOVES = {"upper": (0.0, -0.0030, -0.0032), "lower": (0.0, -0.0032, -0.0032)}
-"""Metres by which the teeth are moved, so that a smile shows the upper ones and lips that rest show none."""
-OCCLUSION_FLOOR = {"teeth": 0.70, "hair": 0.40, "beard": 0.65}
+BITES = {"upper": Bite(-0.0057, -0.0045, -0.0030), "lower": Bite(-0.0015, -0.0075, -0.0045)}
+"""Where the teeth stand: right behind the lips, hidden while these rest, seen as soon as they part."""
+TONGUE_REST = (0.0, -0.0045, -0.0040)
+"""Metres by which the tongue is moved at rest, to lie behind the lower teeth."""
+TONGUE_HEIGHT = 0.6
+"""Height of the tongue at rest, on the floor of the mouth, by MakeHuman's."""
+OCCLUSION_FLOOR = {"teeth": 0.85, "mouth": 0.45, "tongue": 0.55, "hair": 0.40, "beard": 0.65}
 """Share of light that reaches the deepest crease of a part; 0.3 of the others."""
+MOUTH_BEHIND = 0.0012
+"""Metres by which the inside of the mouth stays behind the skin before it."""
 LID_CLEARANCE = 1.035
 """Skin in front of an eyeball keeps this many radii from its centre."""
 EAR_SHAPES = {"earsUp": (-24.0, 10.0), "earsBack": (18.0, -28.0)}
@@ -48,6 +55,10 @@ class Head:
     """Right eye, left eye, nose tip, right and left mouth corner, ``(5, 3)``."""
     reference_landmarks: np.ndarray
     """Those of :data:`tools.baking.landmarks.LANDMARKS`, ``(89, 3)``."""
+    shape: HeadShape
+    """The whole skin, before it is cut."""
+    uv: np.ndarray
+    """Of the vertices of :attr:`shape` in the atlas, ``(V, 2)``."""
 
 
 def build_head(source: HeadSource, recipe: Recipe) -> Head:
@@ -72,8 +83,13 @@ def build_head(source: HeadSource, recipe: Recipe) -> Head:
             offsets = _blinking(source, names, chosen, warp(body + ears), offsets, eyes)
             moved = np.abs(offsets).max(-1, keepdims=True) > 1e-7
             offsets = np.where(moved, _push_out(positions + offsets, list(eyes.values())) - positions, 0)
+        if name == "tongue":
+            rested = _rested_tongue(positions, scale)
+            offsets[names.index("tongueOut")] += positions - rested
+            positions = rested
         uv = atlas.place_part(name, topology.uv)
         parts[name] = make_part(name, FINISHES[name], positions, uv, topology.triangles, offsets, chosen)
+    parts["tongue"] = replace(parts["tongue"], colors=_darker_behind(parts["tongue"].positions))
     skin = parts.pop("skin")
     neck = warp(source.joint(body, "neck"))
     centres = np.stack([eyes[side][0] for side in "lr"])
@@ -81,12 +97,14 @@ def build_head(source: HeadSource, recipe: Recipe) -> Head:
         skin.positions, skin.normals, skin.triangles, centres, eyes["l"][1],
         _corners(shaped)[::-1], _nose(source, shaped),
     )  # fmt: skip
-    names, skin, others = _completed(names, skin, [*parts.values()], recipe, head, eyes)
+    uv = skin.uv
+    landmarks = _push_out(shaped, list(eyes.values()))[list(LANDMARKS.values())]
+    names, skin, others = _completed(names, skin, [*parts.values()], recipe, head, eyes, landmarks)
     if recipe.horns is not None:
         others.append(grow_horns(skin, centres, recipe.horns, scale=scale, targets=len(names)))
     skin, shirt = cut_bust(skin, neck, scale, recipe.shirt)
     skin, mouth = split(skin, atlas.is_in("mouth", skin.uv), "mouth", FINISHES["mouth"])
-    everything = _occluded([skin, mouth, *others, shirt], names)
+    everything = _occluded([skin, _kept_behind(mouth, skin), *others, shirt], names)
     rig = recipe.rig or arkit_rig(source.target_names)
     return Head(
         parts=rig.apply(everything, names),
@@ -95,16 +113,26 @@ def build_head(source: HeadSource, recipe: Recipe) -> Head:
         drivers=rig.drivers,
         pivot=warp(source.joint(body, "head")),
         landmarks=_landmarks(source, shaped, eyes),
-        reference_landmarks=_push_out(shaped, list(eyes.values()))[list(LANDMARKS.values())],
+        reference_landmarks=landmarks,
+        shape=head,
+        uv=uv,
     )
 
 
 def _completed(
-    names: tuple[str, ...], skin: Part, others: list[Part], recipe: Recipe, head: HeadShape, eyes: dict[str, Sphere]
-) -> tuple[tuple[str, ...], Part, list[Part]]:
+    names: tuple[str, ...], skin: Part, others: list[Part], recipe: Recipe, head: HeadShape, eyes: dict[str, Sphere],
+    landmarks: np.ndarray,
+) -> tuple[tuple[str, ...], Part, list[Part]]:  # fmt: skip
     """Append the correctives to the shapes, and add the parts that are bound to the skin."""
     fixes = corrective_offsets(
-        names, skin.positions, skin.offsets, skin.triangles, skin.merge, list(eyes.values()), LID_CLEARANCE
+        names,
+        skin.positions,
+        skin.offsets,
+        skin.triangles,
+        skin.merge,
+        list(eyes.values()),
+        LID_CLEARANCE,
+        dict(zip(LANDMARKS, landmarks, strict=True)),
     )
     names = (*names, *CORRECTIVES)
     skin = replace(skin, offsets=np.concatenate([skin.offsets, fixes]))
@@ -131,11 +159,25 @@ def _blinking(
 
 
 def _teeth(source: HeadSource, body: np.ndarray, targets: np.ndarray, smile: Smile) -> Part:
-    strips = {}
-    for jaw in ("upper", "lower"):
+    strips, seam = {}, body[[LANDMARKS["lip_inner_2"], LANDMARKS["lip_inner_6"]]].mean(0)
+    for jaw, bite in BITES.items():
         group = source.groups[f"helper-{jaw}-teeth"]
-        strips[jaw] = (body[group] + TEETH_MOVES[jaw], targets[:, group])
+        strips[jaw] = (seat(body[group], jaw == "upper", seam, bite), targets[:, group])
     return build_teeth(strips, smile)
+
+
+def _rested_tongue(tongue: np.ndarray, scale: float) -> np.ndarray:
+    """Positions ``(V, 3)`` of the tongue on the floor of the mouth."""
+    rested = tongue + np.multiply(TONGUE_REST, scale)
+    floor = rested[:, 1].min()
+    rested[:, 1] = floor + TONGUE_HEIGHT * (rested[:, 1] - floor)
+    return rested
+
+
+def _darker_behind(points: np.ndarray) -> np.ndarray:
+    """Vertex colours ``(V, 3)`` that darken towards the throat."""
+    depth = (points[:, 2].max() - points[:, 2]) / np.ptp(points[:, 2])
+    return np.repeat(np.clip(1.05 - 1.3 * depth, 0.25, 1)[:, None], 3, axis=1)
 
 
 def _warped(part: Part, warp: Warp) -> Part:
@@ -177,6 +219,19 @@ def _push_out(points: np.ndarray, eyes: list[tuple[np.ndarray, float]]) -> np.nd
         inside = (distance < radius * LID_CLEARANCE) & (d[..., 2:] > 0.25 * radius)
         out = np.where(inside, centre + d / np.maximum(distance, 1e-9) * radius * LID_CLEARANCE, out)
     return out
+
+
+def _kept_behind(mouth: Part, skin: Part) -> Part:
+    """The inside of the mouth with offsets that never bring it before the skin."""
+    front = skin.normals[:, 2] > 0.2
+    inner = ~np.isin(mouth.merge, skin.merge)
+    offsets = mouth.offsets.copy()
+    for k in np.flatnonzero(np.abs(mouth.offsets).max((1, 2)) > 1e-5):
+        outer, moved = (skin.positions + skin.offsets[k])[front], mouth.positions[inner] + mouth.offsets[k, inner]
+        nearest = cKDTree(outer[:, :2]).query(moved[:, :2], k=4)[1]
+        limit = outer[nearest, 2].min(1) - MOUTH_BEHIND
+        offsets[k, inner, 2] += np.minimum(limit - moved[:, 2], 0)
+    return replace(mouth, offsets=offsets)
 
 
 def _occluded(parts: list[Part], names: tuple[str, ...]) -> list[Part]:

@@ -1,6 +1,7 @@
 """Rigs of the cast: ARKit's 52 blendshapes, VRM's presets, an artist's own controls."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -30,13 +31,37 @@ class Rig:
 
     def apply(self, parts: list[Part], names: tuple[str, ...]) -> list[Part]:
         """Put the rig's own targets in place of ARKit's: controls, then correctives."""
-        shapes = [dict(shape) for shape in (self.controls or {}).values()]
+        shapes = [_corrected(shape) for shape in (self.controls or {}).values()]
         shapes += [dict(shape) for _, shape in self.correctives.values()]
         matrix = np.zeros((len(shapes), len(names)))
         for row, shape in enumerate(shapes):
             for name, weight in shape.items():
                 matrix[row, names.index(name)] = weight
         return [replace(part, offsets=np.einsum("ck,kvd->cvd", matrix, part.offsets)) for part in parts]
+
+    def terms(self, terms: Sequence[tuple[float, tuple[str, ...]]]) -> list[tuple[float, tuple[str, ...]]]:
+        """A sum of products of ARKit's targets, as sum over the rig's own controls: what it is where each one is 1."""
+        if self.controls is None or all(shape == {name: 1.0} for name, shape in self.controls.items()):
+            return list(terms)
+        values = {
+            name: sum(c * math.prod(shape.get(entry, 0.0) for entry in inputs) for c, inputs in terms)
+            for name, shape in self.controls.items()
+        }
+        return [(min(value, 1.0), (name,)) for name, value in values.items() if value > LEAST_TERM]
+
+
+LEAST_TERM = 0.02
+"""Controls that bring less than this of a fold do not bring it."""
+
+
+def _corrected(shape: Mapping[str, float]) -> dict[str, float]:
+    """A sum of ARKit's shapes with the correctives that it calls for."""
+
+    def value(name: str) -> float:
+        return max(1 - shape.get(name[1:], 0.0), 0.0) if name[0] == "!" else shape.get(name, 0.0)
+
+    fixes = {fix: value(one) * value(other) for fix, (one, other) in CORRECTIVES.items()}
+    return {**shape, **{fix: weight for fix, weight in fixes.items() if weight}}
 
 
 def arkit_rig(names: tuple[str, ...]) -> Rig:
@@ -46,11 +71,11 @@ def arkit_rig(names: tuple[str, ...]) -> Rig:
 
 VRM_RIG = Rig(
     controls={
-        "happy": _sides(mouthSmile=0.9, cheekSquint=0.6, eyeSquint=0.25, browInnerUp=0.15),
-        "angry": _sides(browDown=1.0, noseSneer=0.45, mouthPress=0.35, mouthFrown=0.25, eyeSquint=0.3),
-        "sad": _sides(browInnerUp=0.9, mouthFrown=0.85, mouthShrugLower=0.35, eyeSquint=0.15),
+        "happy": _sides(mouthSmile=1.1, cheekSquint=0.8, eyeSquint=0.25, browInnerUp=0.15),
+        "angry": _sides(browDown=1.3, noseSneer=0.35, mouthPress=0.35, mouthFrown=0.5, eyeSquint=0.35),
+        "sad": _sides(browInnerUp=1.1, mouthFrown=1.2, mouthShrugLower=0.4, eyeSquint=0.15),
         "relaxed": _sides(mouthSmile=0.45, eyeBlink=0.3, browInnerUp=0.1),
-        "surprised": _sides(eyeWide=0.9, browInnerUp=0.8, browOuterUp=0.8, jawOpen=0.3),
+        "surprised": _sides(eyeWide=1.1, browInnerUp=0.9, browOuterUp=0.9, jawOpen=0.35),
         "aa": _sides(jawOpen=0.8, mouthLowerDown=0.25, mouthUpperUp=0.15),
         "ih": _sides(jawOpen=0.22, mouthStretch=0.55, mouthUpperUp=0.25, mouthLowerDown=0.3),
         "ou": _sides(jawOpen=0.15, mouthPucker=0.85, mouthFunnel=0.25),
@@ -84,21 +109,21 @@ def _artist_controls() -> tuple[dict[str, dict[str, float]], dict[str, dict[str,
 
     def control(name: str, shape: dict[str, float], driver: dict[str, float] | None = None) -> None:
         shapes[name] = shape
-        drivers[name] = driver or {k: v for k, v in shape.items() if v == max(shape.values())}
+        drivers[name] = driver or {k: 1.0 for k, v in shape.items() if v == max(shape.values())}
 
     for side, word in (("L", "Left"), ("R", "Right")):
         control(f"brow_raise_{side}", {f"browOuterUp{word}": 1.0, "browInnerUp": 0.25})
         control(f"lid_close_{side}", {f"eyeBlink{word}": 1.0})
         control(f"lid_wide_{side}", {f"eyeWide{word}": 1.0})
         control(f"lid_squint_{side}", {f"eyeSquint{word}": 0.7, f"cheekSquint{word}": 0.5})
-        control(f"smile_{side}", {f"mouthSmile{word}": 1.0, f"cheekSquint{word}": 0.3})
+        control(f"smile_{side}", {f"mouthSmile{word}": 1.35, f"cheekSquint{word}": 0.6})
         control(f"grimace_{side}", {f"mouthStretch{word}": 1.0, f"mouthLowerDown{word}": 0.3})
-        control(f"mouth_sad_{side}", {f"mouthFrown{word}": 1.0})
-        control(f"sneer_{side}", {f"noseSneer{word}": 1.0, f"mouthUpperUp{word}": 0.4})
+        control(f"mouth_sad_{side}", {f"mouthFrown{word}": 2.2})
+        control(f"sneer_{side}", {f"noseSneer{word}": 1.2, f"mouthUpperUp{word}": 0.4})
         control(f"lip_raise_{side}", {f"mouthUpperUp{word}": 1.0})
         control(f"lip_drop_{side}", {f"mouthLowerDown{word}": 1.0})
         control(f"mouth_shift_{side}", {f"mouth{word}": 1.0, f"jaw{word}": 0.4})
-    control("brow_furrow", _sides(browDown=1.0), _sides(browDown=0.5))
+    control("brow_furrow", _sides(browDown=1.4), _sides(browDown=0.5))
     control("brow_worry", {"browInnerUp": 1.0})
     control("gaze_up", _sides(eyeLookUp=1.0), _sides(eyeLookUp=0.5))
     control("gaze_down", _sides(eyeLookDown=1.0), _sides(eyeLookDown=0.5))

@@ -120,17 +120,19 @@ def scalp_roots(
     return points[spread(count, points, rng, 1 + 0.8 * np.exp(-edge / 9))]
 
 
-def scalp_shell(head: HeadShape, hairline: Hairline, frequency: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The scalp as a mesh that ends at the hairline.
+def scalp_shell(
+    head: HeadShape, hairline: Hairline, frequency: int, inset: float = 0.0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The scalp as a mesh that ends ``inset`` millimetres behind the hairline.
 
     Returns:
         Points on the skin ``(V, 3)`` in model millimetres, triangles ``(T, 3)``, and how far each point lies
-        behind the hairline, ``(V,)`` mm.
+        behind that border, ``(V,)`` mm.
     """
     directions, triangles = sphere(frequency)
     points = head.solid.project(directions, CENTRE)
-    points, triangles, _ = clip(points, triangles, hairline.inside)
-    return points, triangles, np.maximum(hairline.inside(points), 0)
+    points, triangles, _ = clip(points, triangles, lambda p: hairline.inside(p) - inset)
+    return points, triangles, np.maximum(hairline.inside(points) - inset, 0)
 
 
 def clip(

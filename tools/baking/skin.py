@@ -1,5 +1,6 @@
 """Painting a face: skin, lips, cropped hair, iris and strands of hair, as one texture."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -35,7 +36,7 @@ class Skin:
     wrinkles: float = 0.0
     mottle: float = 0.4
     iris: Color = (0.36, 0.24, 0.14)
-    sclera: Color = (0.90, 0.87, 0.84)
+    sclera: Color = (0.88, 0.86, 0.83)
     iris_size: float = 1.0
     """Radius of the iris against a person's."""
     pupil: str = "round"
@@ -70,23 +71,18 @@ def _mix(image: np.ndarray, color: Color | np.ndarray, amount: np.ndarray) -> np
     return image + (np.asarray(color, np.float32) - image) * amount[..., None]
 
 
-def _hair_mask(p: np.ndarray, skin: Skin, rng: np.random.Generator) -> np.ndarray:
-    """Cropped hair: above a hairline that drops from the forehead to the temples and behind the ears."""
-    x, y, z = np.moveaxis(p * 1000, -1, 0)
-    front = 72 - 14 * (skin.hairline - 0.5)
-    line = front - 0.0075 * x**2 - 1.1 * np.clip(-48 - z, 0, None) + 10 * np.exp(-(((np.abs(x) - 44) / 14) ** 2))
-    line = np.maximum(line, -62)
-    wobble = 2.5 * _noise(p, 120, rng) + 1.5 * _noise(p, 400, rng)
-    return _smoothstep(-2.5, 4, y - line + wobble) * skin.hair_amount
+Layer = tuple[Color, np.ndarray]
+"""A colour, and how much of it each texel takes on, ``(S, S)`` in [0, 1]."""
 
 
-def paint(texels: TexelMap, masks: dict[str, np.ndarray], skin: Skin) -> np.ndarray:
+def paint(texels: TexelMap, masks: dict[str, np.ndarray], skin: Skin, grown: Sequence[Layer] = ()) -> np.ndarray:
     """Paint the atlas.
 
     Args:
         texels: from :func:`tools.baking.atlas.texel_map`, ``(S, S)``.
         masks: lips, eyelids, ears and inside-mouth in MakeHuman's layout.
         skin: what to paint.
+        grown: hair on the skin, painted last.
 
     Returns:
         sRGB, ``(S, S, 3)`` uint8.
@@ -94,8 +90,8 @@ def paint(texels: TexelMap, masks: dict[str, np.ndarray], skin: Skin) -> np.ndar
     rng = np.random.default_rng(skin.seed)
     covered = texels.covered["skin"]
     image = np.full((*covered.shape, 3), 0.5, np.float32)
-    image[covered] = _paint_skin(texels, masks, skin, rng)[covered]
-    image[texels.covered["tongue"]] = (0.55, 0.27, 0.27)
+    image[covered] = _paint_skin(texels, masks, skin, grown, rng)[covered]
+    image[texels.covered["tongue"]] = (0.70, 0.34, 0.35)
     everything = np.logical_or.reduce(list(texels.covered.values()))
     image = bleed(image, everything, max(4, len(covered) // 128))
     _paint_eye(image, skin, rng)
@@ -104,25 +100,27 @@ def paint(texels: TexelMap, masks: dict[str, np.ndarray], skin: Skin) -> np.ndar
     return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def _paint_skin(texels: TexelMap, masks: dict, skin: Skin, rng: np.random.Generator) -> np.ndarray:
+def _paint_skin(
+    texels: TexelMap, masks: dict, skin: Skin, grown: Sequence[Layer], rng: np.random.Generator
+) -> np.ndarray:
     p = texels.position
     x, y, z = np.moveaxis(p * 1000, -1, 0)
     image = np.ones((*p.shape[:2], 3), np.float32) * np.asarray(skin.tone, np.float32)
     face = (z > -20).astype(np.float32)
     coarse, fine = _noise(p, 60, rng), _noise(p, 500, rng) + 0.6 * _noise(p, 1100, rng)
     pores = np.clip(_noise(p, 1500, rng) - 0.25, 0, 1) * np.exp(-((x / 48) ** 2)) * face
-    image *= (1 + skin.mottle * (0.06 * coarse + 0.04 * fine - 0.14 * pores))[..., None]
+    image *= (1 + skin.mottle * (0.07 * coarse + 0.05 * fine - 0.20 * pores))[..., None]
     # Blood lies nearer the surface in some places than in others.
-    image *= 1 + skin.mottle * 0.05 * _noise(p, 110, rng)[..., None] * np.array([0.3, -0.8, -0.6], np.float32)
+    image *= 1 + skin.mottle * 0.09 * _noise(p, 110, rng)[..., None] * np.array([0.3, -0.8, -0.6], np.float32)
     cheeks = np.exp(-(((np.abs(x) - 42) / 18) ** 2) - ((y + 32) / 16) ** 2) * face
     nose = np.exp(-((x / 14) ** 2) - ((y + 38) / 12) ** 2) * face
     ears = texels.sample(masks["ears"])
     flush = np.asarray(skin.tone) * np.array([1.06, 0.74, 0.72])
-    image = _mix(image, flush, np.clip(0.6 * skin.blush * (cheeks + 0.7 * nose) + 0.35 * ears, 0, 1))
+    image = _mix(image, flush, np.clip(0.7 * skin.blush * (cheeks + 0.8 * nose) + 0.45 * ears, 0, 1))
     lids = texels.sample(masks["eyelids"])
     below = np.exp(-(((np.abs(x) - 30) / 14) ** 2) - ((y + 12) / 5) ** 2) * face
-    dark = np.asarray(skin.tone) * np.array([0.72, 0.60, 0.58])
-    image = _mix(image, dark, np.clip(skin.shadow * (0.5 * lids + 0.6 * below), 0, 1))
+    dark = np.asarray(skin.tone) * np.array([0.80, 0.66, 0.63])
+    image = _mix(image, dark, np.clip(skin.shadow * (0.25 * lids + 0.5 * below), 0, 1))
     spots = _smoothstep(0.42, 0.72, _noise(p, 640, rng)) * (cheeks + nose) * (0.6 + 0.4 * coarse)
     image = _mix(image, np.asarray(skin.tone) * (0.74, 0.60, 0.52), np.clip(skin.freckles * spots, 0, 1))
     image *= (1 - skin.wrinkles * _wrinkles(x, y, z))[..., None]
@@ -137,9 +135,10 @@ def _paint_skin(texels: TexelMap, masks: dict, skin: Skin, rng: np.random.Genera
         image, np.asarray(skin.hair), np.clip(jaw, 0, 1) * (1 - lips) * (0.4 * skin.stubble + 0.9 * skin.beard * grain)
     )
     image = _mix(image, skin.lips, lips * 0.85)
-    image = _mix(image, skin.hair, _hair_mask(p, skin, rng) * np.clip(0.9 + 0.25 * fine, 0, 1))
+    for color, amount in grown:
+        image = _mix(image, color, amount.astype(np.float32))
     inside = _smoothstep(0.2, 0.6, texels.sample(masks["inside-mouth"]))
-    return _mix(image, (0.36, 0.13, 0.12), inside)
+    return _mix(image, (0.58, 0.25, 0.24), inside)
 
 
 def _wrinkles(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -175,14 +174,14 @@ def _paint_eye(image: np.ndarray, skin: Skin, rng: np.random.Generator) -> None:
     at = degrees / edge
     fibres = _noise(np.concatenate([around * 16, degrees[..., None] * 0.09], -1), 1.0, rng)
     crypts = _noise(np.concatenate([around * 5, degrees[..., None] * 0.16], -1), 1.0, rng)
-    iris = 0.78 * np.asarray(skin.iris) * (1 + 0.40 * fibres + 0.25 * crypts)[..., None]
+    iris = 0.82 * np.asarray(skin.iris) * (1 + 0.40 * fibres + 0.25 * crypts)[..., None]
     collarette = np.exp(-(((at - 0.52) / 0.10) ** 2))
     iris = iris * (1.12 - 0.45 * _smoothstep(0.6, 1.0, at) + 0.45 * collarette)[..., None]
     # A cornea gathers light on the side away from its source: the lower half glows.
     iris = iris * (1 + 0.55 * np.clip(dy * 100 / edge, -0.6, 1) * (1 - _smoothstep(0.9, 1.0, at)))[..., None]
     eye = _mix(sclera, np.clip(iris, 0, 1), 1 - _smoothstep(0.955, 1.03, at))
     eye = _mix(eye, np.asarray(skin.iris) * 0.22, 0.85 * np.exp(-(((at - 0.965) / 0.06) ** 2)))
-    pupil = at / 0.40 if skin.pupil == "round" else np.hypot(dx * 100 / edge / 0.13, dy * 100 / edge / 0.72)
+    pupil = at / 0.37 if skin.pupil == "round" else np.hypot(dx * 100 / edge / 0.13, dy * 100 / edge / 0.72)
     eye = _mix(eye, (0.012, 0.012, 0.014), 1 - _smoothstep(0.90, 1.08, pupil))
     image[y0:y1, x0:x1] = eye
 

@@ -98,7 +98,7 @@ def sweep(
         outward: where the flat side looks, unit, ``(N, K, 3)``.
         ribbon: cross-section and taper.
         colors: linear, ``(N, K, 3)``.
-        widths: factor of each lock's width, ``(N,)``; default ones.
+        widths: factor of each lock's width, ``(N,)``, or of each of its points', ``(N, K)``; default ones.
         roots: skin vertex of each lock, ``(N,)``; default the one nearest to its first point.
 
     Returns:
@@ -110,7 +110,8 @@ def sweep(
     across, bulge, turn = _section(ribbon)
     along = np.linspace(0, 1, steps)
     half = 0.5 * ribbon.width * ribbon.profile(along)[None, :, None, None]
-    half = half * (np.ones(count) if widths is None else widths)[:, None, None, None]
+    if widths is not None:
+        half = half * widths.reshape(count, -1, 1, 1)
     lift = 2 * ribbon.thickness * bulge[:, None] * half
     points = paths[:, :, None] + sides[:, :, None] * across[:, None] * half + normals[:, :, None] * lift
     looks = normals[:, :, None] * np.cos(turn)[:, None] + sides[:, :, None] * np.sin(turn)[:, None]

@@ -7,8 +7,8 @@ from tools.baking.strands import Ribbon
 
 STYLES: dict[str, HairStyle] = {
     "ines": HairStyle(
-        color=(0.35, 0.22, 0.14), highlight=(0.66, 0.46, 0.29), seed=1,
-        hairline=Hairline(temples=-8), locks=192, clumps=50, clumping=0.5,
+        color=(0.35, 0.22, 0.14), highlight=(0.58, 0.40, 0.25), seed=1,
+        hairline=Hairline(temples=-8), locks=180, clumps=50, clumping=0.5,
         segments=13, ribbon=Ribbon(23.0, 0.16, root=0.6, belly=0.4, tip=0.15, points=3, roundness=0.55),
         lengths=(350, 340, 290, 220), part=((22, 92, 30), (8, 108, -95)), bias=(0, 0, -0.45), lift=(0.6, 0.35),
         volume=17, hug=0.45, weight=0.9, wave=22, wavelength=120, pull=(0, -1, -0.22), mess=0.06, cut=-150, uneven=14,
@@ -19,8 +19,8 @@ STYLES: dict[str, HairStyle] = {
     ),
     "mei": HairStyle(
         color=(0.075, 0.062, 0.068), highlight=(0.25, 0.23, 0.255), seed=3,
-        hairline=Hairline(temples=-8), locks=180, clumps=90, clumping=0.2,
-        segments=10, ribbon=Ribbon(25.0, 0.10, root=0.8, belly=0.3, tip=0.5, points=4, roundness=0.4),
+        hairline=Hairline(temples=-8), locks=225, clumps=90, clumping=0.2,
+        segments=10, ribbon=Ribbon(20.0, 0.16, root=0.6, belly=0.35, tip=0.22, points=3, roundness=0.5),
         lengths=(170, 300, 220, 160), lift=(0.35, 0.1), volume=14, hug=0.6, weight=0.9, mess=0.03, cut=-88,
         fringe=15, uneven=3, tuck=9, tips=0.05,
     ),
@@ -57,8 +57,8 @@ STYLES: dict[str, HairStyle] = {
 
 BEARDS: dict[str, BeardStyle] = {
     "tomas": BeardStyle(
-        color=(0.52, 0.51, 0.50), highlight=(0.85, 0.84, 0.83), chin=38, cheeks=25, moustache=19, volume=9,
-        locks=96, ribbon=Ribbon(18.0, 0.22, root=0.75, points=3, roundness=0.6), seed=4,
+        color=(0.52, 0.51, 0.50), highlight=(0.74, 0.73, 0.72), chin=38, cheeks=25, moustache=19, volume=8,
+        locks=98, ribbon=Ribbon(16.0, 0.22, root=0.75, points=3, roundness=0.6), seed=4,
     ),
 }  # fmt: skip
 """By the name of the avatar."""

@@ -1,5 +1,6 @@
 """The targets of the base mesh: MakeHuman's, fitted to what ARKit's do on heads made for them."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,19 @@ if TYPE_CHECKING:
     from tools.baking.source import HeadSource
 
 GAINS = {
-    "browDown": 1.5, "browInnerUp": 1.5, "browOuterUp": 1.4, "cheekSquint": 1.3, "eyeSquint": 1.2, "eyeWide": 1.6,
-    "mouthDimple": 1.3, "mouthFrown": 1.3, "mouthLeft": 0.85, "mouthLowerDown": 1.3, "mouthPress": 1.5,
-    "mouthPucker": 1.25, "mouthRight": 0.85, "mouthRollLower": 1.1, "mouthShrugUpper": 1.4, "mouthSmile": 1.2,
-    "mouthStretch": 1.15, "mouthUpperUp": 1.1, "noseSneer": 1.1, "tongueOut": 1.5,
+    "browDown": 1.65, "browInnerUp": 1.95, "browOuterUp": 1.7, "cheekPuff": 1.15, "cheekSquint": 1.5, "eyeLookIn": 1.3,
+    "eyeLookOut": 1.25, "eyeSquint": 1.7, "eyeWide": 1.75, "mouthDimple": 1.55, "mouthFrown": 1.55, "mouthFunnel": 1.2,
+    "mouthLeft": 0.95, "mouthLowerDown": 1.6, "mouthPress": 1.9, "mouthPucker": 1.25, "mouthRight": 0.95,
+    "mouthRollLower": 1.28, "mouthRollUpper": 1.25, "mouthShrugUpper": 1.36, "mouthSmile": 1.26, "mouthStretch": 1.3,
+    "mouthUpperUp": 1.25, "noseSneer": 1.25, "tongueOut": 1.5,
 }  # fmt: skip
-"""How much stronger targets are made than the figures at the landmarks: features of this mesh peak between them."""
+"""How much stronger targets are made than the figures at the landmarks: features of this mesh peak between them, and
+an expression is read at full strength only where it is a little stronger than life."""
+KEPT = {"browDown": 0.65, "mouthRollLower": -0.25, "mouthSmile": 0.45}
+"""How much of MakeHuman's own shape stays at the landmarks of contours, where it reads better: it lowers the inner
+ends of the brows most, where the figures lower their middles. Below 0 goes the other way: its rolled lip goes up."""
+CONTOURS = 68
+"""Landmarks of contours (Multi-PIE's), before those on the skin between."""
 _CORNERS, _NOSE = ("lip_outer_6", "lip_outer_0"), ("nose_bridge_3",)
 MEETING = 0.1
 """Where lids meet, in heights of the opening above the lower one."""
@@ -34,13 +42,15 @@ SCALP = 1.2
 """Distances between the eyes above them from where the skin stays."""
 LEAST = 0.004
 """What the figures leave out, taken off every displacement: the rest of the head stays still, and files stay small."""
+CORNERLESS = 0.85
+"""Share of the mouth's width whose lips are brought together: corners fold by themselves."""
 TOUCH = 0.06
 """Distances between the eyes within which the vertices of the lips touch."""
 
 
-def gain(name: str) -> float:
-    """What a target is multiplied by."""
-    return GAINS.get(name.removesuffix("Left").removesuffix("Right") if name not in GAINS else name, 1.0)
+def of_target(table: Mapping[str, float], name: str, default: float) -> float:
+    """The value of a target in a table by names with or without their side."""
+    return table.get(name, table.get(name.removesuffix("Left").removesuffix("Right"), default))
 
 
 class FaceSurface:
@@ -90,7 +100,8 @@ class FaceSurface:
         upper, lower = lips[drop < 0.2], lips[drop > 0.4]
         apart = np.linalg.norm(self.points[upper][:, None] - self.points[lower], axis=2)
         nearest = apart.argmin(0)
-        touching = apart.min(0) < TOUCH
+        corner = abs(self.points[self.landmarks[list(reference_landmarks()).index(_CORNERS[0])], 0])
+        touching = (apart.min(0) < TOUCH) & (np.abs(self.points[lower, 0]) < CORNERLESS * corner)
         return np.stack([upper[nearest[touching]], lower[touching]], axis=1)
 
 
@@ -98,13 +109,17 @@ def fitted_targets(source: "HeadSource") -> np.ndarray:
     """The targets ``(K, V, 3)`` of the base mesh, metres, in the order of ``source.target_names``."""
     surface, targets = source.surface, source.own_targets.copy()
     through = surface.field.through(surface.landmarks, landmark_weights(list(reference_landmarks())))
+    is_contour = np.arange(len(surface.landmarks)) < CONTOURS
     fitted: dict[str, np.ndarray] = {}
     for name, own in zip(source.target_names, source.own_targets, strict=True):
         there = own[surface.vertices] / surface.unit
         wanted = reference_displacements().get(name)
+        if wanted is not None:
+            share = of_target(KEPT, name, 0.0) * is_contour[:, None]
+            wanted = (1 - share) * wanted + share * there[surface.landmarks]
         shape = there if wanted is None else fit_target(there, wanted, surface.landmarks, through)
         length = np.linalg.norm(shape, axis=1, keepdims=True)
-        fitted[name] = gain(name) * shape * np.clip(1 - LEAST / np.maximum(length, LEAST), 0, 1)
+        fitted[name] = of_target(GAINS, name, 1.0) * shape * np.clip(1 - LEAST / np.maximum(length, LEAST), 0, 1)
     pairs = surface.lip_pairs(fitted["jawOpen"])
     through = surface.field.through(pairs.T.ravel(), np.full(pairs.size, HOLD))
     fitted["mouthClose"] = close_lips(fitted, pairs, through)

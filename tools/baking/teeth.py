@@ -27,10 +27,36 @@ CROWN = {"upper": 0.0098, "lower": 0.0088}
 class Smile:
     """Colours of teeth and gums, sRGB, and their shape."""
 
-    enamel: tuple[float, float, float] = (0.91, 0.88, 0.82)
-    gums: tuple[float, float, float] = (0.68, 0.36, 0.37)
+    enamel: tuple[float, float, float] = (0.96, 0.93, 0.87)
+    gums: tuple[float, float, float] = (0.80, 0.46, 0.46)
     fangs: float = 0.0
     """Metres by which the canines are longer."""
+
+
+@dataclass(frozen=True)
+class Bite:
+    """Where the teeth of a jaw stand, in metres."""
+
+    edge: float
+    """Height of the middle incisors' cutting edge above the line where the lips meet."""
+    depth: float
+    """How far their front lies before that line."""
+    sides: float
+    """How far the molars are moved forwards."""
+
+
+INCISORS = 0.015
+"""Distance from the middle, metres, over which a jaw's move at the incisors fades into that at its molars."""
+
+
+def seat(strip: np.ndarray, is_upper: bool, seam: np.ndarray, bite: Bite) -> np.ndarray:
+    """MakeHuman's strip of teeth ``(V, 3)``, moved to stand behind lips that meet at ``seam`` ``(3,)``."""
+    depth, height = _arch(strip, is_upper)
+    forwards = seam[2] + bite.depth - depth[0] - bite.sides
+    moved = strip.copy()
+    moved[:, 1] += seam[1] + bite.edge - height[0]
+    moved[:, 2] += bite.sides + forwards * np.exp(-((strip[:, 0] / INCISORS) ** 2))
+    return moved
 
 
 def _arch(strip: np.ndarray, is_upper: bool) -> tuple[np.ndarray, np.ndarray]:

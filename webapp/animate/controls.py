@@ -8,16 +8,17 @@ from typing import Any
 import gradio as gr
 
 from freeavatar.errors import InputError
+from freeavatar.framing import FRAMINGS
 from freeavatar.pipeline import AnimateOptions, Profile, Regions, load_profile
 from webapp.common.words import word
 
 REGIONS = tuple(field.name for field in fields(Regions))
 CALIBRATIONS = ("auto", "none", "second", "profile")
-NAMES = ("gain", "smoothing", "calibration", "second", "profile", "on", *REGIONS)
+NAMES = ("gain", "smoothing", "calibration", "second", "profile", "on", *REGIONS, "framing")
 """Names of the controls, in the order of their values everywhere."""
 DEFAULTS: dict[str, Any] = {
     "gain": 1.0, "smoothing": 0.5, "calibration": "auto", "second": 0.0, "profile": None, "on": list(REGIONS),
-    **dict.fromkeys(REGIONS, 1.0),
+    **dict.fromkeys(REGIONS, 1.0), "framing": "face",
 }  # fmt: skip
 
 
@@ -54,6 +55,7 @@ def options_of(settings: dict[str, Any], clip: Clip | None = None) -> AnimateOpt
     return AnimateOptions(
         smoothing=settings["smoothing"], calibration=_calibration(settings), gain=settings["gain"], regions=regions,
         has_head_pose=regions.head > 0, face=clip.face, box=clip.box, start=clip.start, end=clip.end,
+        framing=settings["framing"],
     )  # fmt: skip
 
 
@@ -109,6 +111,10 @@ def build_controls() -> Controls:
         lambda kind: (gr.Number(visible=kind == "second"), gr.File(visible=kind == "profile")),
         calibration, [second, profile], queue=False, api_visibility="private", show_progress="hidden",
     )  # fmt: skip
+    framing = gr.Radio(
+        [(word(f"controls.framing.{framing}"), framing) for framing in FRAMINGS], value=DEFAULTS["framing"],
+        label=word("controls.framing"), elem_id="framing",
+    )  # fmt: skip
     with gr.Accordion(word("controls.regions"), open=False, elem_id="regions"):
         on = gr.CheckboxGroup(
             [(word(f"region.{name}"), name) for name in REGIONS], value=list(REGIONS), label=word("controls.regions.on")
@@ -118,4 +124,4 @@ def build_controls() -> Controls:
                 gr.Slider(0, 2, 1.0, step=0.05, label=word(f"region.{name}"), min_width=140, elem_id=f"region-{name}")
                 for name in REGIONS
             ]
-    return Controls([gain, smoothing, calibration, second, profile, on, *scales])
+    return Controls([gain, smoothing, calibration, second, profile, on, *scales, framing])

@@ -73,7 +73,9 @@ def _caption(look: dict[str, Any], language: str) -> str:
     changed = [f"{say(language, named[n])} {value:g}" for n, value in values.items() if value != DEFAULTS[n]]
     kind = settings["calibration"]
     neutral = [] if kind == "auto" else [say(language, f"controls.calibration.{kind}")]
-    return ", ".join([label_of(look["avatar"]), *changed, *neutral])
+    framing = settings["framing"]
+    framed = [] if framing == DEFAULTS["framing"] else [say(language, f"controls.framing.{framing}")]
+    return ", ".join([label_of(look["avatar"]), *changed, *neutral, *framed])
 
 
 def curves_of(request: gr.Request | None, id: str | None, avatar: str, *values: Any) -> Any:

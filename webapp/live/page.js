@@ -5,7 +5,7 @@ import { call as callServer, say as sayOn } from "../common/page.js";
 export function start({ element, props, server, watch, words, language, AVATAR, REGIONS }) {
   const root = element.querySelector(".fa-live");
   const WIDTH = 480;
-  const state = { key: null, stream: null, avatar: AVATAR, smoothing: 0.3, gain: 1, head: true, regions: {} };
+  const state = { key: null, stream: null, avatar: AVATAR, smoothing: 0.3, gain: 1, head: true, framing: "face", regions: {} };
   const canvas = document.createElement("canvas");
 
   root.innerHTML = `
@@ -24,6 +24,9 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
       <label>${words.smoothing}<input type="range" data-set="smoothing" min="0" max="1" step="0.05" value="0.3"></label>
       <label>${words.gain}<input type="range" data-set="gain" min="0" max="2" step="0.05" value="1"></label>
       <label class="fa-live-check"><input type="checkbox" data-set="head" checked>${words.head}</label>
+      <label>${words.framing}<select data-set="framing">
+        <option value="face">${words["framing.face"]}</option><option value="bust">${words["framing.bust"]}</option>
+      </select></label>
     </div>
     <details class="fa-live-regions">
       <summary>${words.regions}</summary>
@@ -80,8 +83,9 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
     while (state.stream === stream && element.isConnected && root.offsetParent) {
       const captured = await nextFrame();
       if (state.stream !== stream) return;
-      const { avatar, smoothing, gain, head, regions } = state;
-      const reply = await call("step", { jpeg: grab(), time: performance.now() / 1000, avatar, smoothing, gain, head, regions });
+      const { avatar, smoothing, gain, head, framing, regions } = state;
+      const settings = { smoothing, gain, head, framing, regions };
+      const reply = await call("step", { jpeg: grab(), time: performance.now() / 1000, avatar, ...settings });
       if (state.stream !== stream) return;
       picture.src = reply.picture;
       await picture.decode().catch(() => {});
@@ -150,7 +154,8 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
   toggle.onclick = () => (state.stream ? end(words.hint) : begin());
   calibrate.onclick = () => call("calibrate", {}).then(() => say(words.calibrated), (error) => say(error.message, true));
   root.querySelectorAll("[data-set]").forEach((input) => {
-    input.oninput = () => { state[input.dataset.set] = input.type === "checkbox" ? input.checked : Number(input.value); };
+    const value = { checkbox: () => input.checked, range: () => Number(input.value) }[input.type] || (() => input.value);
+    input.oninput = () => { state[input.dataset.set] = value(); };
   });
   root.querySelectorAll("[data-region]").forEach((input) => {
     input.oninput = () => { state.regions[input.dataset.region] = Number(input.value); };

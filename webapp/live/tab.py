@@ -92,6 +92,7 @@ class LiveDesk:
         settings = LiveSettings(
             smoothing=float(request.get("smoothing", LiveSettings.smoothing)), gain=float(request.get("gain", 1.0)),
             regions=Regions(**regions), has_head_pose=bool(request.get("head", True)),
+            framing=request.get("framing", LiveSettings.framing),
         )  # fmt: skip
         with session.lock:
             session.used = time.monotonic()

@@ -13,9 +13,10 @@ import torch
 from freeavatar.avatars.avatar import Avatar, Material
 from freeavatar.render import ops
 from freeavatar.render.camera import Camera
-from freeavatar.render.compiled import lanes, pose, resolve, visibility
+from freeavatar.render.compiled import lanes, pose, resolve, visibility, wrinkles
 from freeavatar.render.compiled.kernels import ROW
 from freeavatar.render.compiled.raster import Raster
+from freeavatar.render.folds import fold_frames
 from freeavatar.render.look import Look
 from freeavatar.render.shading import Lighting, to_linear, tone_map
 from freeavatar.render.shadow import EMPTY, KERNEL, MAP_SIZE, light_matrix
@@ -34,9 +35,11 @@ class FusedRenderer:
         self._avatar = avatar
         self._targets = pose.sparse_targets(avatar)
         base = np.array([m.base_color for m in avatar.materials], np.float32)[avatar.material]
-        parts = (avatar.positions, avatar.normals, avatar.tangents, avatar.uv, base * avatar.colors)
+        tangents, skew = fold_frames(avatar)
+        parts = (avatar.positions, avatar.normals, tangents, avatar.uv, base * avatar.colors, skew)
         self._rest = np.zeros((len(avatar.positions), ROW), np.float32)
-        np.concatenate(parts, axis=1, out=self._rest[:, : sum(part.shape[1] for part in parts)])
+        np.concatenate(parts, axis=1, out=self._rest)
+        self._layers = wrinkles.pack_layers(avatar)
         self._posed = np.empty_like(self._rest)
         self._weights = np.zeros(len(avatar.target_positions), np.float32)
         triangles = avatar.triangles[visibility.canonical_order(avatar.triangles)]
@@ -44,7 +47,8 @@ class FusedRenderer:
         self._head = (np.ascontiguousarray(avatar.head_weight, np.float32), avatar.head_pivot.astype(np.float32))
         used, material = np.unique(avatar.material[triangles[:, 0]], return_inverse=True)
         materials = [avatar.materials[k] for k in used]
-        self._materials = _pack_materials(materials, material)
+        folds = np.isin(used, avatar.wrinkles.materials if avatar.wrinkles else ())
+        self._materials = _pack_materials(materials, material, folds)
         self._tones = (tone_map((torch.arange(lanes.TONE_ENTRIES) / lanes.TONE_STEPS) ** 2) * 255).numpy()
         self._shadow = Raster(len(self._rest), self._triangles, MAP_SIZE, MAP_SIZE)
         self._moments = np.zeros((2, MAP_SIZE, MAP_SIZE, 2), np.float32)
@@ -100,6 +104,8 @@ class FusedRenderer:
         by_name = dict(zip(self._avatar.target_names, weights.tolist(), strict=True))
         for k, corrective in enumerate(self._avatar.correctives, controls):
             self._weights[k] = corrective.weight(by_name)
+        for k, layer in enumerate(self._avatar.wrinkles.layers if self._avatar.wrinkles else ()):
+            self._layers.amounts[k] = min(max(layer.weight(by_name), 0), 1)
         pose.pose(self._rest, self._targets, self._weights, *self._head, turn, self._posed)
         lap()
         raster.project(self._posed, camera.matrix(width / height))
@@ -116,8 +122,8 @@ class FusedRenderer:
         scene = resolve.Scene(*lights, self._moments[1], strength, camera.eye.astype(np.float32))
         mesh = resolve.Mesh(self._triangles.reshape(-1), self._posed.reshape(-1), raster.clip.reshape(-1))
         resolve.resolve(
-            raster.ids, raster.plane, _sample_depth(camera, height), mesh, self._materials, scene, self._tones,
-            self._backdrop[1], self._queues, numba.get_num_threads(), out,
+            raster.ids, raster.plane, _sample_depth(camera, height), mesh, self._materials, self._layers, scene,
+            self._tones, self._backdrop[1], self._queues, numba.get_num_threads(), out,
         )  # fmt: skip
         lap()
         for name, start, end in zip(PASSES, times[:-1], times[1:], strict=True):
@@ -143,7 +149,7 @@ def _sample_depth(camera: Camera, height: int) -> float:
     return float(abs(np.diff(clip[:, 2] / clip[:, 3])[0]))
 
 
-def _pack_materials(materials: Sequence[Material], of_triangle: np.ndarray) -> resolve.Materials:
+def _pack_materials(materials: Sequence[Material], of_triangle: np.ndarray, folds: np.ndarray) -> resolve.Materials:
     """Materials and the texels of their textures as kernels take them; each texture once."""
     images = [material.texture for material in materials]
     kept = {id(image): image for image in images if image is not None}
@@ -152,9 +158,10 @@ def _pack_materials(materials: Sequence[Material], of_triangle: np.ndarray) -> r
     order = {key: k for k, key in enumerate(kept)}
     return resolve.Materials(
         of_triangle=of_triangle.astype(np.int32).ravel(),
-        table=material_table(materials).reshape(-1, 11),
+        table=material_table(materials).reshape(-1, 12),
         texture=np.array([order.get(id(image), -1) for image in images], np.int64),
         reach=np.array([HAIR_REACH if material.surface == "hair" else 1.0 for material in materials]),
+        folds=folds,
         texels=np.concatenate([np.zeros(0, np.uint8), *(image.ravel() for image in kept.values())]),
         places=np.array([(start, *size) for start, size in zip(starts, sizes, strict=True)], np.int64).reshape(-1, 3),
         linear=to_linear(torch.arange(256) / 255).numpy(),

@@ -22,7 +22,8 @@ OUTSIDE = -(2**31)
 """Snapped x of a vertex that cannot be drawn."""
 
 ROW = 16
-"""Floats a vertex: position, unit normal, tangent, uv, colour (3 3 3 2 3), two unused; one cache line."""
+"""Floats a vertex: position, unit normal, tangent, uv, colour, skew (3 3 3 2 3 2); one cache line. On skin that
+folds, tangent and skew are those of :func:`freeavatar.render.folds.fold_frames`."""
 
 
 @njit(**FAST)

@@ -90,11 +90,11 @@ def _illuminate(q, count, light, is_key, m):
     lx, ly, lz, red, green, blue = light[0], light[1], light[2], light[3], light[4], light[5]
     wrap_r, wrap_g, wrap_b = m[s.WRAP], m[s.WRAP + 1], m[s.WRAP + 2]
     broad, broad_alpha, tight, tight_alpha = m[s.BROAD], m[s.BROAD_ALPHA], m[s.TIGHT], m[s.TIGHT_ALPHA]
-    bleed = m[s.BLEED]
+    bleed, shade = m[s.BLEED], is_key * (_ONE - m[s.FILL])
     for i in range(count):
         vx, vy, vz = q[VIEW + i], q[VIEW + N + i], q[VIEW + 2 * N + i]
         nx, ny, nz = q[NORMAL + i], q[NORMAL + N + i], q[NORMAL + 2 * N + i]
-        key = _ONE - is_key * (_ONE - q[KEY + i])
+        key = _ONE - shade * (_ONE - q[KEY + i])
         spread = bleed * key * (_ONE - key)
         cosine = nx * lx + ny * ly + nz * lz
         along = max(vx * lx + vy * ly + vz * lz, _LEAST_ALONG)

@@ -19,6 +19,7 @@ from freeavatar.render.compiled.lanes import (
     N,
     shade_queue,
 )
+from freeavatar.render.compiled.wrinkles import fold
 from freeavatar.render.shadow import BIAS, BLEEDING, LEAST_VARIANCE
 
 ROWS = 8
@@ -44,11 +45,13 @@ class Materials(NamedTuple):
     of_triangle: np.ndarray
     """``(T,)`` int32."""
     table: np.ndarray
-    """Of :func:`freeavatar.render.surfaces.material_table`, ``(M, 11)``."""
+    """Of :func:`freeavatar.render.surfaces.material_table`, ``(M, 12)``."""
     texture: np.ndarray
     """Index of each material's texture, -1 for none, ``(M,)`` int64."""
     reach: np.ndarray
     """What widens what passes as one surface, ``(M,)``."""
+    folds: np.ndarray
+    """Whether each material has wrinkles, ``(M,)`` bool."""
     texels: np.ndarray
     """Of all textures, flat, uint8."""
     places: np.ndarray
@@ -192,7 +195,7 @@ def _turn_over(points, count, eye, q):
 
 
 @njit(**LOOSE)
-def _flush(queues, m, materials, scene, tones):
+def _flush(queues, m, materials, layers, scene, tones):
     """Shade the points waiting in queue ``m`` and add them to the totals."""
     points, q = queues.points[m * LANES * ROW : (m + 1) * LANES * ROW], queues.channels[m]
     count, texture = queues.counts[m], materials.texture[m]
@@ -205,6 +208,8 @@ def _flush(queues, m, materials, scene, tones):
     _turn_over(points, count, scene.eye, q)
     if texture >= 0:
         _tint(q, count, materials.texels, materials.places[texture], materials.linear)
+    if materials.folds[m] and layers.amounts.any():
+        fold(q, count, points, layers.texels, layers.places, layers.boxes, layers.amounts)
     shade_queue(q, count, materials.table[m], scene.directed, scene.sky, scene.ground)
     for i in range(count):
         pixel, weight = queues.pixels[m, i], queues.weights[m, i]
@@ -280,7 +285,7 @@ def _enqueue(queues, m, t, x, y, pixel, weight, mesh):
 
 
 @njit(**FAST)
-def _resolve_band(top, queues, ids, plane, step, mesh, materials, scene, tones, backdrop, out):
+def _resolve_band(top, queues, ids, plane, step, mesh, materials, layers, scene, tones, backdrop, out):
     """Shade ``ROWS`` rows of pixels from row ``top`` on."""
     material, reach = materials.of_triangle, materials.reach
     height, width = out.shape[0], out.shape[1]
@@ -306,15 +311,15 @@ def _resolve_band(top, queues, ids, plane, step, mesh, materials, scene, tones, 
                 part = _ONE / F(members)
                 fx, fy = (F(sx) * part + F(0.5)) * across - _ONE, (F(sy) * part + F(0.5)) * down - _ONE
                 if _enqueue(queues, material[t], t, fx, fy, pixel, F(0.25) * F(members), mesh):
-                    _flush(queues, material[t], materials, scene, tones)
+                    _flush(queues, material[t], materials, layers, scene, tones)
     for m in range(len(materials.texture)):
-        _flush(queues, m, materials, scene, tones)
+        _flush(queues, m, materials, layers, scene, tones)
     for y in range(top, bottom):
         _finish(queues.totals, y, y - top, width, backdrop, out)
 
 
 @njit(parallel=True, **FAST)
-def resolve(ids, plane, step, mesh, materials, scene, tones, backdrop, queues, workers, out):
+def resolve(ids, plane, step, mesh, materials, layers, scene, tones, backdrop, queues, workers, out):
     """Shade what ``ids`` shows into ``out``.
 
     Args:
@@ -323,6 +328,7 @@ def resolve(ids, plane, step, mesh, materials, scene, tones, backdrop, queues, w
         step: the depth that is as far as two samples are apart.
         mesh: a :class:`Mesh`.
         materials: its :class:`Materials`.
+        layers: its wrinkles, :class:`freeavatar.render.compiled.wrinkles.Layers`.
         scene: a :class:`Scene`.
         tones: display values of radiance.
         backdrop: sRGB times 255 of each row, ``(H, 3)`` float32.
@@ -338,7 +344,7 @@ def resolve(ids, plane, step, mesh, materials, scene, tones, backdrop, queues, w
             queues.counts[worker], queues.totals[worker],
         )  # fmt: skip
         for band in range(worker, bands, workers):
-            _resolve_band(band * ROWS, own, ids, plane, step, mesh, materials, scene, tones, backdrop, out)
+            _resolve_band(band * ROWS, own, ids, plane, step, mesh, materials, layers, scene, tones, backdrop, out)
 
 
 @njit(parallel=True, **FAST)

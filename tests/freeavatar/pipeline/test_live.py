@@ -80,6 +80,17 @@ def test_gain_and_head_act_at_once(live, actor_frames):
     assert not frame.curves.any() and not frame.head.any()
 
 
+def test_the_framing_may_change_from_frame_to_frame(live, actor_frames):
+    still = replace(PLAIN, gain=0, has_head_pose=False)
+    framings = ("face", "bust", "face")
+    face, bust, again = (
+        live.step(actor_frames[9], k / 30, replace(still, framing=framing)).picture.copy().astype(int)
+        for k, framing in enumerate(framings)
+    )
+    assert np.abs(face - bust).mean() > 5
+    assert np.abs(face - again).mean() < 0.1
+
+
 def test_regions_act_as_they_do_on_files(live, actor_frames):
     whole = live.step(actor_frames[9], 0.0, PLAIN)
     frame = live.step(actor_frames[9], 0.1, replace(PLAIN, regions=Regions(mouth=0, jaw=0, head=0)))

@@ -98,6 +98,16 @@ def test_other_weights_decode_nothing_new(run, tmp_path):
     assert load_bundle().id == take.info.weights and len(take.info.weights) == 12
 
 
+def test_an_avatar_that_was_drawn_anew_plays_what_was_decoded_for_the_one_before(run, tmp_path, no_tracking):
+    take = load_take(run[1].take)
+    before = {"0" * 12: take.acted[INES.content]}
+    old = replace(take, info=replace(take.info, weights="0" * 12), acted=before, path=tmp_path / "old.take.npz")
+    shutil.copy(run[0] / "clip.mp4", tmp_path)
+    animate(save_take(old), ["ines"], out=tmp_path / "out", options=SMALL)
+    again = load_take(tmp_path / "out" / "clip.take.npz")
+    np.testing.assert_array_equal(again.raw(INES.content).weights, take.raw(INES.content).weights)
+
+
 def test_a_take_finds_its_video_beside_it_and_says_when_it_is_gone_or_another(run, tmp_path):
     take = load_take(shutil.copy(run[1].take, tmp_path))
     take = replace(take, info=replace(take.info, source="/nowhere/clip.mp4"))

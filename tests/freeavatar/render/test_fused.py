@@ -13,7 +13,7 @@ from freeavatar.avatars.avatar import Surface
 from freeavatar.render import Camera, Light, Lighting, Look, Renderer
 from freeavatar.render.compiled.raster import Raster
 from freeavatar.render.compiled.visibility import canonical_order
-from tests.meshes import AVATAR, CAMERA, SIZE, ball, crumbled, make_avatar, nearest, soup
+from tests.meshes import AVATAR, CAMERA, SIZE, ball, crumbled, make_avatar, nearest, soup, wrinkled
 
 SMALL = Look((48, 48))
 HEAD = np.array([18.0, -7.0, 5.0])
@@ -45,7 +45,7 @@ def test_an_avatar_that_ships_looks_the_same_on_both_paths() -> None:
     avatar = load_avatar("ines")
     renderer, rng = Renderer(avatar), np.random.default_rng(0)
     weights = rng.uniform(0, 0.7, len(avatar.target_names)) * (rng.uniform(size=len(avatar.target_names)) < 0.3)
-    camera = replace(renderer.default_camera(), yaw=-20, pitch=5)
+    camera = replace(renderer.camera("bust"), yaw=-20, pitch=5)
     found = difference(renderer, weights, HEAD, Look((512, 512)), camera)
     assert found.mean() < 1
     assert (found > 6).mean() < 0.03
@@ -85,6 +85,17 @@ def test_correctives_follow_their_controls() -> None:
     assert difference(Renderer(mended), weights, None, SMALL, CAMERA).mean() < 1.5
     plain, fixed = (Renderer(a).picture(weights, look=SMALL, camera=CAMERA) for a in (AVATAR, mended))
     assert (plain != fixed).any()
+
+
+@pytest.mark.parametrize("weights", [(0.0, 0.0), (0.7, 0.0), (0.5, 0.6)])
+def test_wrinkles_look_the_same_on_both_paths(weights: tuple[float, float]) -> None:
+    folded = Renderer(wrinkled(make_avatar(3)))
+    found = difference(folded, np.array(weights), HEAD, Look((96, 96)), CAMERA)
+    assert found.mean() < 1
+    assert (found > 6).mean() < 0.04
+    plain = Renderer(make_avatar(3)).picture(np.array(weights), HEAD, look=Look((96, 96)), camera=CAMERA)
+    changed = np.abs(folded.picture(np.array(weights), HEAD, look=Look((96, 96)), camera=CAMERA).astype(int) - plain)
+    assert (changed.max() > 15) == any(weights) and changed.any() == any(weights)
 
 
 def visible(pos: np.ndarray, tri: np.ndarray, size: int = SIZE) -> Raster:

@@ -7,10 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from freeavatar.avatars import Avatar, Material
+from freeavatar.avatars import Avatar, Material, WrinkleLayer, Wrinkles, builtin_avatars, load_avatar
+from freeavatar.framing import FRAMINGS, Framing
 from freeavatar.render import Camera, Light, Lighting, Look, Renderer
+from freeavatar.render.camera import CHIN_BELOW_MOUTH, HAIRLINE_ABOVE_EYES
 from freeavatar.render.look import head_matrix
-from tests.meshes import AVATAR, CAMERA, crumbled, make_avatar
+from freeavatar.rig import ARKIT
+from tests.meshes import AVATAR, CAMERA, crumbled, make_avatar, wrinkled
 
 SMALL = Look((32, 32))
 REST = torch.zeros(1, 2)
@@ -183,6 +186,51 @@ def test_the_gradient_predicts_how_the_picture_grows() -> None:
     assert gradient.item() == pytest.approx(change.item(), rel=0.15)
 
 
+def test_a_fold_shades_like_the_surface_it_stands_for() -> None:
+    """A slope along x on a board turns its normal as if the board itself were turned."""
+    board = replace(
+        flat := make_avatar(0),
+        positions=np.array([(x, y, 0) for y in (-0.1, 0.1) for x in (-0.1, 0.1)], np.float32),
+        normals=np.tile(np.float32((0, 0, 1)), (4, 1)),
+        tangents=np.zeros((4, 3), np.float32),
+        uv=np.array([(x, y) for y in (1, 0) for x in (0, 1)], np.float32),
+        colors=np.full((4, 3), 0.5, np.float32),
+        triangles=np.array([(0, 1, 3), (0, 3, 2)], np.int32),
+        material=np.zeros(4, np.int32),
+        head_weight=np.ones(4, np.float32),
+        target_positions=np.zeros((2, 4, 3), np.float32),
+        target_normals=np.zeros((2, 4, 3), np.float32),
+    )
+    slope = 0.3
+    heights = np.zeros((8, 8, 3), np.float32)
+    heights[..., 1] = slope * 0.2
+    layer = WrinkleLayer("slope", (0.0, 0.0, 1.0, 1.0), heights, ((1.0, ("puff",)),))
+    folded = replace(board, wrinkles=Wrinkles((0,), (layer,)))
+    tilted = replace(board, normals=np.tile(np.float32((-slope, 0, 1)) / np.hypot(1, slope), (4, 1)).astype(np.float32))
+    weights = torch.tensor([[1.0, 0.0]])
+    look = replace(SMALL, lighting=replace(Lighting(), shadow=0.0))
+    images = [Renderer(a).render(weights, look=look, camera=CAMERA) for a in (folded, tilted, board)]
+    torch.testing.assert_close(images[0], images[1], atol=2e-3, rtol=0)
+    assert (images[1] - images[2]).abs().max() > 0.015
+    assert flat.wrinkles is None
+
+
+def test_gradients_reach_the_weights_through_wrinkles() -> None:
+    """The ball does not move: all that its weights change is the skin."""
+    still = replace(wrinkled(AVATAR), target_positions=np.zeros_like(AVATAR.target_positions))
+    renderer = Renderer(still)
+    ramp = torch.rand(3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+    def total(puff: Tensor) -> Tensor:
+        return (renderer.render(torch.stack([puff, torch.zeros(())])[None], look=SMALL, camera=CAMERA)[0] * ramp).sum()
+
+    puff = torch.tensor(0.4, requires_grad=True)
+    (gradient,) = torch.autograd.grad(total(puff), puff)
+    with torch.no_grad():
+        change = (total(puff + 0.02) - total(puff - 0.02)) / 0.04
+    assert gradient.item() == pytest.approx(change.item(), rel=0.1)
+
+
 def test_textures_multiply_the_colour_and_are_shared(renderer: Renderer) -> None:
     plain = renderer.render(REST, look=SMALL, camera=CAMERA)
     white, half = np.full((4, 4, 3), 255, np.uint8), np.zeros((4, 4, 3), np.uint8)
@@ -198,14 +246,46 @@ def test_textures_multiply_the_colour_and_are_shared(renderer: Renderer) -> None
     assert sides[:, 8:12].mean() < 0.5 * sides[:, 20:24].mean()
 
 
-def test_the_default_camera_shows_the_whole_face(renderer: Renderer) -> None:
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_the_camera_shows_the_whole_face(renderer: Renderer, framing: Framing) -> None:
     low, high = AVATAR.face_box
-    camera = renderer.default_camera()
+    camera = renderer.camera(framing)
     corners = np.array(
         [[x, y, z, 1.0] for x in (low[0], high[0]) for y in (low[1], high[1]) for z in (low[2], high[2])]
     )
     clip = corners @ camera.matrix().T
     assert (np.abs(clip[:, :2] / clip[:, 3:]) < 1).all()
+
+
+@pytest.mark.parametrize("name", builtin_avatars())
+def test_a_face_fills_its_picture_and_the_open_mouth_stays_inside(name: str) -> None:
+    avatar = load_avatar(name)
+    renderer = Renderer(avatar)
+    eyes, mouth = avatar.face_points[:2].mean(0), avatar.face_points[3:].mean(0)
+    unit = (eyes[1] - mouth[1]) * np.array([0, 1, 0])
+    ends = np.stack([eyes + HAIRLINE_ABOVE_EYES * unit, mouth - CHIN_BELOW_MOUTH * unit])
+    camera = renderer.camera("face")
+    top, chin = _rows(camera, ends)
+    assert -0.85 < top < chin < 0.85
+    assert chin - top > 2 * 0.55
+    weights = avatar.control_weights(np.eye(len(ARKIT), dtype=np.float32)[[ARKIT.index("jawOpen")]])
+    opened, _ = renderer.deform(torch.from_numpy(weights.astype(np.float32)))
+    moved = np.abs(opened[0].numpy() - avatar.positions).max(1) > 0.002
+    assert _rows(camera, opened[0].numpy()[moved]).max() < 0.98
+    assert chin - top > 1.2 * np.ptp(_rows(renderer.camera("bust"), ends))
+
+
+def test_a_face_without_landmarks_is_framed_where_faces_usually_lie() -> None:
+    avatar = load_avatar("ines")
+    marked, unmarked = (Renderer(a).camera() for a in (avatar, replace(avatar, landmarks=None)))
+    assert unmarked.extent == pytest.approx(marked.extent, rel=0.1)
+    assert unmarked.target == pytest.approx(marked.target, abs=0.02)
+
+
+def _rows(camera: Camera, points: np.ndarray) -> np.ndarray:
+    """Where points ``(N, 3)`` lie in a picture, -1 at its top and 1 at its bottom."""
+    clip = np.c_[points, np.ones(len(points))] @ camera.matrix().T
+    return clip[:, 1] / clip[:, 3]
 
 
 def test_without_a_background_the_picture_is_transparent(renderer: Renderer) -> None:
