@@ -29,7 +29,7 @@ def bundle(tmp_path_factory):
 
 @pytest.fixture
 def take(tmp_path):
-    shutil.copy(ROOT / "examples" / "actor.mp4", tmp_path)
+    shutil.copy(BEFORE / "actor.mp4", tmp_path)
     return load_take(shutil.copy(BEFORE / "actor.take.npz", tmp_path))
 
 

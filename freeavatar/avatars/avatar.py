@@ -11,7 +11,7 @@ import numpy as np
 
 from freeavatar.rig import ARKIT
 
-USUAL_LANDMARKS = np.array([[-0.175, 0.75], [0.175, 0.75], [0, 0.52], [-0.17, 0.345], [0.17, 0.345]])
+USUAL_LANDMARKS = np.array([[-0.163, 0.691], [0.163, 0.691], [0, 0.478], [-0.167, 0.332], [0.167, 0.332]])
 """Where eyes, nose and mouth corners of a face lie in the box of what its targets move, by the box's height, from
 the middle of its bottom; the mean of the avatars that ship."""
 Surface = Literal["skin", "eye", "hair", "mouth", "plain"]

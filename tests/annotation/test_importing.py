@@ -39,7 +39,7 @@ def png(image):
 
 
 def jpeg(image):
-    return cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
+    return cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
 
 
 def test_a_folder_comes_in_without_its_duplicates(store, embedder, actor_frames, tmp_path):
