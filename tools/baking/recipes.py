@@ -1,6 +1,7 @@
 """Who is in the cast, and how random people are drawn."""
 
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,13 +9,16 @@ from tools.baking.beard import BeardStyle
 from tools.baking.clothes import Shirt
 from tools.baking.hair import HairStyle
 from tools.baking.horns import Horns
+from tools.baking.identity import Identity
 from tools.baking.lashes import LashStyle
 from tools.baking.rigs import ARTIST_RIG, VRM_RIG, Rig
 from tools.baking.skin import Color, Skin
-from tools.baking.source import HeadSource, Identity
 from tools.baking.styles import BEARDS, STYLES
 from tools.baking.teeth import Smile
 from tools.baking.warp import Style
+
+if TYPE_CHECKING:
+    from tools.baking.source import HeadSource
 
 
 @dataclass(frozen=True)
@@ -173,7 +177,7 @@ def _color(rng: np.random.Generator, palette: np.ndarray) -> tuple[float, float,
     return tuple(np.clip(color, 0.02, 1.0))
 
 
-def _random_identity(source: HeadSource, rng: np.random.Generator) -> Identity:
+def _random_identity(source: "HeadSource", rng: np.random.Generator) -> Identity:
     ancestry = rng.dirichlet([0.5, 0.5, 0.5])
     phenotypes = dict(zip(("african", "asian", "caucasian"), ancestry.tolist(), strict=True))
     phenotypes |= {k: float(rng.beta(0.6, 0.6)) for k in ("gender",)}
@@ -190,7 +194,7 @@ def _random_identity(source: HeadSource, rng: np.random.Generator) -> Identity:
     return Identity(phenotypes, changes)
 
 
-def random_recipe(source: HeadSource, rng: np.random.Generator) -> Recipe:
+def random_recipe(source: "HeadSource", rng: np.random.Generator) -> Recipe:
     """Draw a person: ancestry, age, sex, weight, the shape of every feature, and what is painted on."""
     tone, hair = np.array(_color(rng, _TONES)), _color(rng, _HAIRS)
     lips = np.clip(tone * rng.uniform([0.80, 0.50, 0.50], [1.0, 0.78, 0.80]), 0, 1)

