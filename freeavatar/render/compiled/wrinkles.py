@@ -79,9 +79,25 @@ def fold(q, count, points, texels, places, boxes, amounts):
     for k in range(3):
         for i in range(count):
             q[RADIANCE + k * N + i] = _ZERO
+    u0 = u1 = q[UV]
+    v0 = v1 = q[UV + N]
+    for i in range(1, count):
+        u, v = q[UV + i], q[UV + N + i]
+        u0, u1, v0, v1 = min(u0, u), max(u1, u), min(v0, v), max(v1, v)
+    touched = False
     for layer in range(len(amounts)):
-        if amounts[layer] > 0:
-            _add_layer(q, count, texels, places[layer], boxes[layer], amounts[layer])
+        box, place = boxes[layer], places[layer]
+        if (
+            amounts[layer] > 0
+            and u1 >= box[0]
+            and v1 >= box[1]
+            and (u0 - box[0]) * box[2] <= F(place[2])
+            and (v0 - box[1]) * box[3] <= F(place[1])
+        ):
+            _add_layer(q, count, texels, place, box, amounts[layer])
+            touched = True
+    if not touched:
+        return
     for i in range(count):
         height, along_u, along_v = q[RADIANCE + i], q[RADIANCE + N + i], q[RADIANCE + 2 * N + i]
         if height == _ZERO and along_u == _ZERO and along_v == _ZERO:
