@@ -138,6 +138,8 @@ def corrective_offsets(
         elif one_name == "jawOpen":
             other = offsets[names.index(other_name)][first]
             fix = _composed(points, one, other, faces) - (points + one + other)
+        elif other_name.startswith("eyeLookDown"):
+            fix = -offsets[names.index(other_name)][first]
         else:
             other = offsets[names.index(other_name)][first]
             fix = -other * np.clip(np.linalg.norm(one, axis=1) / CLOSED, 0, 1)[:, None]

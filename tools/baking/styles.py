@@ -22,7 +22,7 @@ STYLES: dict[str, HairStyle] = {
         hairline=Hairline(temples=-8), locks=225, clumps=90, clumping=0.2,
         segments=10, ribbon=Ribbon(20.0, 0.16, root=0.6, belly=0.35, tip=0.22, points=3, roundness=0.5),
         lengths=(170, 300, 220, 160), lift=(0.35, 0.1), volume=14, hug=0.6, weight=0.9, mess=0.03, cut=-88,
-        fringe=15, uneven=3, tuck=9, tips=0.05,
+        fringe=26, uneven=3, tuck=9, tips=0.05,
     ),
     "tomas": HairStyle(
         color=(0.50, 0.49, 0.48), highlight=(0.78, 0.77, 0.76), seed=4, hairline=Hairline(front=12, temples=22),
