@@ -10,7 +10,7 @@ from tools.baking.shape import HeadShape, nearest, smoothstep, unit
 from tools.baking.strands import Color, Locks, Ribbon, join, sweep, to_linear, weld
 
 _HAIR = Ribbon(0.8, root=0.8, belly=0.35, points=2)
-_LIFT = (0.1, 0.5, 0.55)
+_LIFT = (0.16, 0.5, 0.55)
 """Height of a hair's root, middle and tip above the skin, mm."""
 
 
@@ -75,6 +75,17 @@ def _origin(head: HeadShape, style: BrowStyle, eye: int) -> tuple[np.ndarray, np
     return np.array([centre[0] - 0.43 * style.length * outer * mm, top + (9.0 + style.height) * mm]), np.array(
         [outer * mm, mm]
     )
+
+
+def brow_middle(head: HeadShape, style: BrowStyle, xy: np.ndarray) -> np.ndarray:
+    """Places ``(N, 2)`` metres in the middle of a brow's height, above or below places ``xy``."""
+    middle = xy.copy()
+    for eye in (0, 1):
+        start, axes = _origin(head, style, eye)
+        u = (xy[:, 0] - start[0]) / (axes[0] * style.length)
+        here = (xy[:, 0] > 0) == (eye == 0)
+        middle[here, 1] = start[1] + axes[1] * style.rise(u[here])
+    return middle
 
 
 def brow_shade(head: HeadShape, style: BrowStyle, points: np.ndarray) -> np.ndarray:

@@ -17,9 +17,11 @@ PAIRS = (
     ("eyeBlinkLeft", "!eyeBlinkLeft"), ("eyeBlinkRight", "!eyeBlinkRight"),
     ("noseSneerLeft", "mouthUpperUpLeft"), ("noseSneerRight", "mouthUpperUpRight"), ("cheekPuff", "mouthPucker"),
     ("mouthSmileLeft", "cheekSquintLeft"), ("mouthSmileRight", "cheekSquintRight"), ("browDownLeft", "browDownRight"),
+    ("browInnerUp", "browOuterUpLeft"), ("browInnerUp", "browOuterUpRight"),
+    ("mouthRollLower", "mouthPressLeft"), ("mouthRollLower", "mouthPressRight"),
     ("browDownLeft", "noseSneerLeft"), ("browDownRight", "noseSneerRight"),
 )  # fmt: skip
-SHARED = {"noseSneerLeft": 0.6, "noseSneerRight": 0.6, "cheekPuff": 1.0}
+SHARED = {"noseSneerLeft": 0.6, "noseSneerRight": 0.6, "cheekPuff": 1.0, "browInnerUp": 1.0, "mouthRollLower": 0.8}
 """How much is taken back of what these and their partners both do to the skin."""
 BULGES: dict[tuple[str, str], tuple[str, float, float]] = {
     ("mouthSmileLeft", "cheekSquintLeft"): ("cheek_apple_left", 0.30, 0.055),

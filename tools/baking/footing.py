@@ -18,6 +18,13 @@ class Footing:
         """Values of the skin's vertices ``(..., V, D)`` at the places, ``(..., N, D)``."""
         return np.einsum("...ncd,nc->...nd", values[..., self.corners, :], self.weights)
 
+    def mixed(self, other: "Footing", share: float) -> "Footing":
+        """Places between these and ``share`` of the way to others."""
+        return Footing(
+            np.concatenate([self.corners, other.corners], axis=1),
+            np.concatenate([(1 - share) * self.weights, share * other.weights], axis=1),
+        )
+
     def __getitem__(self, chosen: np.ndarray) -> "Footing":
         return Footing(self.corners[chosen], self.weights[chosen])
 

@@ -1,13 +1,14 @@
 """Hair, brows, lashes and beard as parts that move with the skin they grow from."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from freeavatar.avatars.glb import vertex_normals
 from tools.baking import atlas
 from tools.baking.beard import grow_beard
-from tools.baking.brows import BrowStyle, grow_brows, skin_under
+from tools.baking.brows import BrowStyle, brow_middle, grow_brows, skin_under
 from tools.baking.eyes import Sphere
 from tools.baking.footing import Footing, at_vertices
 from tools.baking.hair import grow_hair
@@ -21,6 +22,9 @@ HAIR = Finish("hair", 0.85, is_double_sided=True)
 """Rough: what shines along the strands has its own lobes, and a smooth ribbon is grey where it turns away."""
 MATTE = Finish("hair", 1.0, is_textured=False, is_double_sided=True)
 """Brows and lashes: dark from every side, without a sheen that would speckle so fine a thing."""
+
+FIRM = 0.7
+"""How much of a brow moves as its middle does: hair is neither drawn out nor pushed together with the skin."""
 
 
 def brow_style(recipe: Recipe) -> BrowStyle:
@@ -50,14 +54,25 @@ def grow(head: HeadShape, recipe: Recipe, skin: Part, eyes: dict[str, Sphere]) -
 
 
 def _brows(head: HeadShape, recipe: Recipe, skin: Part) -> Part:
-    """Brows whose every point keeps its height above the skin below it."""
-    hairs = grow_brows(head, brow_style(recipe))
-    footing = skin_under(head, hairs.positions[:, :2])
+    """Brows that keep their height while the skin below them is drawn out or pushed together, and stay above it."""
+    style = brow_style(recipe)
+    hairs = grow_brows(head, style)
+    xy = hairs.positions[:, :2]
+    own = skin_under(head, xy)
+    footing = own.mixed(skin_under(head, brow_middle(head, style, xy)), FIRM)
 
     def facing(positions: np.ndarray) -> np.ndarray:
         return unit(footing.of(vertex_normals(positions, skin.triangles, skin.merge)))
 
-    return _turned("brows", hairs, skin, footing, facing)
+    brows = _turned("brows", hairs, skin, footing, facing)
+    above = brows.positions[:, 2] - own.of(skin.positions)[:, 2]
+    offsets = brows.offsets.copy()
+    for k in np.flatnonzero(np.abs(offsets).max((1, 2)) > 1e-6):
+        moved = skin.positions + skin.offsets[k]
+        there = replace(head, positions=moved, normals=vertex_normals(moved, skin.triangles, skin.merge))
+        below = skin_under(there, (brows.positions + offsets[k])[:, :2])
+        offsets[k, :, 2] = below.of(moved)[:, 2] + above - brows.positions[:, 2]
+    return replace(brows, offsets=offsets)
 
 
 def _lashes(head: HeadShape, recipe: Recipe, skin: Part, eyes: dict[str, Sphere]) -> Part:

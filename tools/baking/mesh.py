@@ -23,12 +23,14 @@ from tools.baking.targets import close_lids
 from tools.baking.teeth import Bite, Smile, build_teeth, seat
 from tools.baking.warp import Warp, draw_out_ears, make_warp
 
-BITES = {"upper": Bite(-0.0057, -0.0045, -0.0030), "lower": Bite(-0.0015, -0.0075, -0.0045)}
+BITES = {"upper": Bite(-0.0042, -0.0045, -0.0030), "lower": Bite(-0.0015, -0.0075, -0.0045)}
 """Where the teeth stand: right behind the lips, hidden while these rest, seen as soon as they part."""
 TONGUE_REST = (0.0, -0.0045, -0.0040)
 """Metres by which the tongue is moved at rest, to lie behind the lower teeth."""
 TONGUE_HEIGHT = 0.6
 """Height of the tongue at rest, on the floor of the mouth, by MakeHuman's."""
+WITH_OPEN_JAW = ("mouthClose", "jawLeft", "jawRight")
+"""Targets that are used while the jaw is open."""
 OCCLUSION_FLOOR = {"teeth": 0.85, "mouth": 0.45, "tongue": 0.55, "hair": 0.40, "beard": 0.65}
 """Share of light that reaches the deepest crease of a part; 0.3 of the others."""
 MOUTH_BEHIND = 0.0012
@@ -104,7 +106,7 @@ def build_head(source: HeadSource, recipe: Recipe) -> Head:
         others.append(grow_horns(skin, centres, recipe.horns, scale=scale, targets=len(names)))
     skin, shirt = cut_bust(skin, neck, scale, recipe.shirt)
     skin, mouth = split(skin, atlas.is_in("mouth", skin.uv), "mouth", FINISHES["mouth"])
-    everything = _occluded([skin, _kept_behind(mouth, skin), *others, shirt], names)
+    everything = _occluded([skin, _kept_behind(mouth, skin, names), *others, shirt], names)
     rig = recipe.rig or arkit_rig(source.target_names)
     return Head(
         parts=rig.apply(everything, names),
@@ -221,13 +223,16 @@ def _push_out(points: np.ndarray, eyes: list[tuple[np.ndarray, float]]) -> np.nd
     return out
 
 
-def _kept_behind(mouth: Part, skin: Part) -> Part:
-    """The inside of the mouth with offsets that never bring it before the skin."""
+def _kept_behind(mouth: Part, skin: Part, names: tuple[str, ...]) -> Part:
+    """The inside of the mouth with offsets that never bring it before the skin, of some while the jaw is open."""
+    jaw = names.index("jawOpen")
     front = skin.normals[:, 2] > 0.2
     inner = ~np.isin(mouth.merge, skin.merge)
     offsets = mouth.offsets.copy()
     for k in np.flatnonzero(np.abs(mouth.offsets).max((1, 2)) > 1e-5):
         outer, moved = (skin.positions + skin.offsets[k])[front], mouth.positions[inner] + mouth.offsets[k, inner]
+        if names[k] in WITH_OPEN_JAW:
+            outer, moved = outer + skin.offsets[jaw][front], moved + offsets[jaw, inner]
         nearest = cKDTree(outer[:, :2]).query(moved[:, :2], k=4)[1]
         limit = outer[nearest, 2].min(1) - MOUTH_BEHIND
         offsets[k, inner, 2] += np.minimum(limit - moved[:, 2], 0)

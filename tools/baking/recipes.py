@@ -38,7 +38,7 @@ class Recipe:
     """None: ARKit's blendshapes."""
 
 
-SMILE_AT_REST = 0.06
+SMILE_AT_REST = 0.1
 """Of mouthSmile in every neutral face of the cast: level corners read as sulking."""
 
 

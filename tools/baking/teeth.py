@@ -13,13 +13,13 @@ COLUMNS = 5
 """Columns of vertices a crown."""
 PROFILE = np.array(
     [  # share of the crown from the gum's edge to the cutting edge, millimetres outwards
-        (-0.62, 0.1), (-0.30, 1.0), (-0.04, 1.2), (0.04, 0.6), (0.34, 1.0), (0.80, 0.6), (1.0, -0.2),
+        (-1.0, 0.1), (-0.30, 1.0), (-0.04, 1.2), (0.04, 0.6), (0.34, 1.0), (0.80, 0.6), (1.0, -0.2),
         (0.97, -1.3), (0.2, -3.0),
     ]
 )  # fmt: skip
 """Rows of a crown: gum, crown, cutting edge, and the side of the tongue."""
 GUM_ROWS = 3
-CROWN = {"upper": 0.0098, "lower": 0.0088}
+CROWN = {"upper": 0.0116, "lower": 0.0088}
 """Height of the middle crowns, metres."""
 
 
@@ -104,7 +104,8 @@ def _jaw(strip: np.ndarray, targets: np.ndarray, jaw: str, smile: Smile) -> Part
     outward /= np.linalg.norm(outward, axis=1, keepdims=True)
     down = -1.0 if is_upper else 1.0
     back = np.abs(place) / arc[-1]
-    crown = CROWN[jaw] * (1 - 0.28 * back) * np.where(number == 1, 0.94, 1.0) + smile.fangs * (number == 2)
+    shrink = 0.14 if is_upper else 0.28
+    crown = CROWN[jaw] * (1 - shrink * back) * np.where(number == 1, 0.94, 1.0) + smile.fangs * (number == 2)
     round_ = within**4
     rows, colors = [], []
     gums, enamel = (np.asarray(c) ** 2.2 for c in (smile.gums, smile.enamel))
