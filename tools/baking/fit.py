@@ -101,3 +101,18 @@ def close_lips(targets: Mapping[str, np.ndarray], pairs: np.ndarray, field: Inte
     middle = (close[upper] + close[lower] + jaw[upper] + jaw[lower]) / 2
     wanted = np.concatenate([middle - jaw[upper], middle - jaw[lower]])
     return close + field(wanted - close[np.concatenate([upper, lower])])
+
+
+def eased(field: np.ndarray, triangles: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """A field ``(V, 3)``, made harmonic (each value the mean of its neighbours) at the vertices ``free`` ``(V,)``."""
+    count = len(field)
+    start, end = triangles.ravel(), np.roll(triangles, 1, axis=1).ravel()
+    joined = coo_matrix((np.ones(len(start)), (start, end)), (count, count)).tocsr()
+    joined = ((joined + joined.T) > 0).astype(np.float64)
+    laplacian = (diags(np.asarray(joined.sum(1)).ravel()) - joined).tocsr()
+    held = ~free
+    solve = factorized(laplacian[free][:, free].tocsc())
+    out = field.copy()
+    right = -laplacian[free][:, held] @ field[held]
+    out[free] = np.stack([solve(column) for column in right.T], axis=1)
+    return out

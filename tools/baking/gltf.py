@@ -6,7 +6,8 @@ import numpy as np
 import pygltflib as gl
 
 from tools.baking.mesh import Head
-from tools.baking.part import Part
+from tools.baking.part import Part, Use
+from tools.baking.rigs import ON_TOP_OF
 from tools.baking.wrinkles import WrinkleMap
 
 POSITION_EPSILON = {"hair": 1e-3, "beard": 1e-3, "brows": 2e-4, "lashes": 1e-4}
@@ -82,7 +83,17 @@ def _head_weights(positions: np.ndarray, pivot: np.ndarray) -> np.ndarray:
     return np.maximum(t * t * (3 - 2 * t), forward)
 
 
-def _primitive(writer: _Writer, part: Part, material: int, pivot: np.ndarray) -> gl.Primitive:
+def _uses(head: Head) -> list[Use]:
+    """How the targets of a head are used: of a corrective at the middle of what its product can be, or its end."""
+    order = {name: k for k, name in enumerate(head.controls)}
+    uses = [Use(below={order[ON_TOP_OF[name]]: 1.0} if name in ON_TOP_OF else {}) for name in head.controls]
+    for one, other in head.correctives.values():
+        is_half = other == f"!{one}"
+        uses.append(Use(0.25, {order[one]: 0.5}) if is_half else Use(1.0, {order[one]: 1.0, order[other]: 1.0}))
+    return uses
+
+
+def _primitive(writer: _Writer, part: Part, uses: list[Use], material: int, pivot: np.ndarray) -> gl.Primitive:
     f32 = np.float32
     count = len(part.positions)
     head = _head_weights(part.positions, pivot) if part.name in FOLLOWS_NECK else np.ones(count)
@@ -109,7 +120,7 @@ def _primitive(writer: _Writer, part: Part, material: int, pivot: np.ndarray) ->
         material=material,
         targets=[
             {"POSITION": writer.sparse(offset, epsilon), "NORMAL": writer.sparse(tilt, NORMAL_EPSILON)}
-            for offset, tilt in zip(part.offsets, part.normal_offsets(), strict=True)
+            for offset, tilt in zip(part.offsets, part.normal_offsets(uses), strict=True)
         ],
     )  # fmt: skip
 
@@ -153,7 +164,8 @@ def write_head(path: Path, head: Head, *, texture: bytes, wrinkles: WrinkleMap, 
     """
     writer = _Writer()
     gltf = writer.gltf
-    primitives = [_primitive(writer, part, k, head.pivot) for k, part in enumerate(head.parts)]
+    uses = _uses(head)
+    primitives = [_primitive(writer, part, uses, k, head.pivot) for k, part in enumerate(head.parts)]
     names = [*head.controls, *head.correctives]
     inverse = np.tile(np.eye(4, dtype=np.float32), (2, 1, 1))
     inverse[1, 3, :3] = -head.pivot

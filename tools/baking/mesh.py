@@ -27,10 +27,10 @@ BITES = {"upper": Bite(-0.0042, -0.0045, -0.0030), "lower": Bite(-0.0015, -0.007
 """Where the teeth stand: right behind the lips, hidden while these rest, seen as soon as they part."""
 TONGUE_REST = (0.0, -0.0045, -0.0040)
 """Metres by which the tongue is moved at rest, to lie behind the lower teeth."""
-TONGUE_HEIGHT = 0.6
-"""Height of the tongue at rest, on the floor of the mouth, by MakeHuman's."""
-WITH_OPEN_JAW = ("mouthClose", "jawLeft", "jawRight")
-"""Targets that are used while the jaw is open."""
+TONGUE_SIZE = (0.86, 0.5)
+"""Width and height of the tongue at rest, on the floor of the mouth, by MakeHuman's."""
+SIDEWAYS = (1.0, 0.0, 0.0)
+"""What is kept of how the teeth move with the jaw aside: forwards they would come through the chin."""
 OCCLUSION_FLOOR = {"teeth": 0.85, "mouth": 0.45, "tongue": 0.55, "hair": 0.40, "beard": 0.65}
 """Share of light that reaches the deepest crease of a part; 0.3 of the others."""
 MOUTH_BEHIND = 0.0012
@@ -39,7 +39,7 @@ LID_CLEARANCE = 1.035
 """Skin in front of an eyeball keeps this many radii from its centre."""
 EAR_SHAPES = {"earsUp": (-24.0, 10.0), "earsBack": (18.0, -28.0)}
 """Extra shapes of long ears: degrees they roll upwards and turn forwards about their roots."""
-FINISHES = {"skin": Finish("skin", 0.50), "mouth": Finish("mouth", 0.9), "tongue": Finish("mouth", 0.55)}
+FINISHES = {"skin": Finish("skin", 0.54), "mouth": Finish("mouth", 0.9), "tongue": Finish("mouth", 0.8)}
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def build_head(source: HeadSource, recipe: Recipe) -> Head:
         others.append(grow_horns(skin, centres, recipe.horns, scale=scale, targets=len(names)))
     skin, shirt = cut_bust(skin, neck, scale, recipe.shirt)
     skin, mouth = split(skin, atlas.is_in("mouth", skin.uv), "mouth", FINISHES["mouth"])
-    everything = _occluded([skin, _kept_behind(mouth, skin, names), *others, shirt], names)
+    everything = _occluded([skin, _kept_behind(mouth, skin), *others, shirt], names)
     rig = recipe.rig or arkit_rig(source.target_names)
     return Head(
         parts=rig.apply(everything, names),
@@ -162,9 +162,12 @@ def _blinking(
 
 def _teeth(source: HeadSource, body: np.ndarray, targets: np.ndarray, smile: Smile) -> Part:
     strips, seam = {}, body[[LANDMARKS["lip_inner_2"], LANDMARKS["lip_inner_6"]]].mean(0)
+    aside = [source.target_names.index(name) for name in ("jawLeft", "jawRight")]
+    level = np.ones_like(targets[:, :1])
+    level[aside] = SIDEWAYS
     for jaw, bite in BITES.items():
         group = source.groups[f"helper-{jaw}-teeth"]
-        strips[jaw] = (seat(body[group], jaw == "upper", seam, bite), targets[:, group])
+        strips[jaw] = (seat(body[group], jaw == "upper", seam, bite), targets[:, group] * level)
     return build_teeth(strips, smile)
 
 
@@ -172,7 +175,8 @@ def _rested_tongue(tongue: np.ndarray, scale: float) -> np.ndarray:
     """Positions ``(V, 3)`` of the tongue on the floor of the mouth."""
     rested = tongue + np.multiply(TONGUE_REST, scale)
     floor = rested[:, 1].min()
-    rested[:, 1] = floor + TONGUE_HEIGHT * (rested[:, 1] - floor)
+    rested[:, 0] *= TONGUE_SIZE[0]
+    rested[:, 1] = floor + TONGUE_SIZE[1] * (rested[:, 1] - floor)
     return rested
 
 
@@ -223,16 +227,13 @@ def _push_out(points: np.ndarray, eyes: list[tuple[np.ndarray, float]]) -> np.nd
     return out
 
 
-def _kept_behind(mouth: Part, skin: Part, names: tuple[str, ...]) -> Part:
-    """The inside of the mouth with offsets that never bring it before the skin, of some while the jaw is open."""
-    jaw = names.index("jawOpen")
+def _kept_behind(mouth: Part, skin: Part) -> Part:
+    """The inside of the mouth with offsets that never bring it before the skin."""
     front = skin.normals[:, 2] > 0.2
     inner = ~np.isin(mouth.merge, skin.merge)
     offsets = mouth.offsets.copy()
     for k in np.flatnonzero(np.abs(mouth.offsets).max((1, 2)) > 1e-5):
         outer, moved = (skin.positions + skin.offsets[k])[front], mouth.positions[inner] + mouth.offsets[k, inner]
-        if names[k] in WITH_OPEN_JAW:
-            outer, moved = outer + skin.offsets[jaw][front], moved + offsets[jaw, inner]
         nearest = cKDTree(outer[:, :2]).query(moved[:, :2], k=4)[1]
         limit = outer[nearest, 2].min(1) - MOUTH_BEHIND
         offsets[k, inner, 2] += np.minimum(limit - moved[:, 2], 0)

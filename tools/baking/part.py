@@ -1,6 +1,7 @@
 """A part of a head: its own vertices, one material, and what each target does to it."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,6 +17,15 @@ class Finish:
     roughness: float = 0.6
     is_textured: bool = True
     is_double_sided: bool = False
+
+
+@dataclass(frozen=True)
+class Use:
+    """How a target is used."""
+
+    weight: float = 1.0
+    below: Mapping[int, float] = field(default_factory=dict)
+    """Weights of the targets before it that it is added to."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +51,25 @@ class Part:
     is_grown: bool = False
     """Whether it consists of strands, whose normals targets leave alone."""
 
-    def normal_offsets(self) -> np.ndarray:
-        """Change of the normals by each target, ``(K, V, 3)``; strands keep theirs."""
+    def normal_offsets(self, uses: Sequence[Use]) -> np.ndarray:
+        """Change of the normals by each target, ``(K, V, 3)``; strands keep theirs.
+
+        Args:
+            uses: of each target, ``K``: with the targets below it their sum has the normals of the surface.
+        """
         found = np.zeros_like(self.offsets)
-        if not self.is_grown:
-            for k in np.flatnonzero(np.abs(self.offsets).max((1, 2)) > 1e-6):
-                found[k] = vertex_normals(self.positions + self.offsets[k], self.triangles, self.merge) - self.normals
+        if self.is_grown:
+            return found
+        moves = np.abs(self.offsets).max((1, 2)) > 1e-6
+        for k, use in enumerate(uses):
+            below = {j: weight for j, weight in use.below.items() if moves[j]}
+            if not moves[k] and len(below) < 2:
+                continue
+            moved = self.positions + use.weight * self.offsets[k]
+            moved = moved + sum(weight * self.offsets[j] for j, weight in below.items())
+            tilt = vertex_normals(moved, self.triangles, self.merge) - self.normals
+            found[k] = (tilt - sum(weight * found[j] for j, weight in below.items())) / use.weight
+        return found
         return found
 
 

@@ -50,6 +50,8 @@ class Rig:
         return [(min(value, 1.0), (name,)) for name, value in values.items() if value > LEAST_TERM]
 
 
+ON_TOP_OF = {"mouthClose": "jawOpen", "lips_seal": "jaw_drop"}
+"""Controls that are made for another one at full weight."""
 LEAST_TERM = 0.02
 """Controls that bring less than this of a fold do not bring it."""
 

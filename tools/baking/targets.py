@@ -10,7 +10,7 @@ from freeavatar.avatars.glb import vertex_normals
 from freeavatar.avatars.meaning import reference_displacements, reference_landmarks
 from tools.baking.brows import lid_rim
 from tools.baking.eyes import Sphere
-from tools.baking.fit import HOLD, SmoothField, close_lips, fit_target, landmark_weights
+from tools.baking.fit import HOLD, SmoothField, close_lips, eased, fit_target, landmark_weights
 from tools.baking.landmarks import LANDMARKS
 from tools.baking.shape import HeadShape
 
@@ -44,6 +44,8 @@ LEAST = 0.004
 """What the figures leave out, taken off every displacement: the rest of the head stays still, and files stay small."""
 CORNERLESS = 0.85
 """Share of the mouth's width whose lips are brought together: corners fold by themselves."""
+CORNER = 0.16
+"""Distances between the eyes about a corner of the mouth within which the skin follows what is around it."""
 TOUCH = 0.06
 """Distances between the eyes within which the vertices of the lips touch."""
 
@@ -104,6 +106,15 @@ class FaceSurface:
         touching = (apart.min(0) < TOUCH) & (np.abs(self.points[lower, 0]) < CORNERLESS * corner)
         return np.stack([upper[nearest[touching]], lower[touching]], axis=1)
 
+    def mouth_corners(self, pairs: np.ndarray) -> np.ndarray:
+        """Vertices about the corners of the mouth, where the lips ``pairs`` ``(P, 2)`` end, ``(S,)`` bool."""
+        order = list(reference_landmarks())
+        corners = self.points[self.landmarks[[order.index(name) for name in _CORNERS]]]
+        near = np.linalg.norm(self.points[:, None] - corners, axis=2).min(1) < CORNER
+        near &= np.abs(self.points[:, 0]) > CORNERLESS * np.abs(corners[:, 0]).min()
+        near[pairs] = False
+        return near
+
 
 def fitted_targets(source: "HeadSource") -> np.ndarray:
     """The targets ``(K, V, 3)`` of the base mesh, metres, in the order of ``source.target_names``."""
@@ -122,7 +133,8 @@ def fitted_targets(source: "HeadSource") -> np.ndarray:
         fitted[name] = of_target(GAINS, name, 1.0) * shape * np.clip(1 - LEAST / np.maximum(length, LEAST), 0, 1)
     pairs = surface.lip_pairs(fitted["jawOpen"])
     through = surface.field.through(pairs.T.ravel(), np.full(pairs.size, HOLD))
-    fitted["mouthClose"] = close_lips(fitted, pairs, through)
+    closed = fitted["jawOpen"] + close_lips(fitted, pairs, through)
+    fitted["mouthClose"] = eased(closed, surface.triangles, surface.mouth_corners(pairs)) - fitted["jawOpen"]
     for k, name in enumerate(source.target_names):
         targets[k, surface.vertices] = fitted[name] * surface.unit
     return targets

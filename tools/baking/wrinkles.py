@@ -57,8 +57,8 @@ def _arc(left: float, right: float, low: float, rise: float) -> Line:
 
 FOLDS: dict[str, Fold] = {
     "frown": Fold(
-        (((0.085, 0.10), (0.10, 0.20), (0.095, 0.32), (0.13, 0.45)), ((0.185, 0.27), (0.20, 0.36), (0.24, 0.43))),
-        ((0.85, ("browDown",)), (0.3, ("browDown", "noseSneer"))),
+        (((0.085, -0.01), (0.10, 0.10), (0.10, 0.21), (0.125, 0.32)), ((0.17, 0.12), (0.185, 0.20), (0.215, 0.27))),
+        ((0.85, ("browDown",)), (0.3, ("browDown", "noseSneer"))), width=1.25,
     ),
     "worry": Fold(
         (_arc(-0.40, 0.40, 0.47, 0.06), _arc(-0.46, 0.46, 0.62, 0.07), _arc(-0.36, 0.36, 0.77, 0.06)),
@@ -84,7 +84,7 @@ FOLDS: dict[str, Fold] = {
         1.25, width=1.35,
     ),
     "cheek": Fold(
-        (), ((0.6, ("mouthSmile",)), (0.5, ("cheekSquint",))), mound=(0.60, -0.64, 0.30, 1.3),
+        (), ((0.6, ("mouthSmile",)), (0.5, ("cheekSquint",))), mound=(0.60, -0.64, 0.30, 0.95),
     ),
     "crow": Fold(
         (
