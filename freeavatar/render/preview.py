@@ -19,7 +19,7 @@ from freeavatar.rig import ARKIT
 CELL = 256
 COLUMNS = 9
 OPEN_JAW = {"mouthClose": 1.0, "tongueOut": 0.5}
-"""Weight of jawOpen beneath a target."""
+"""Weight of jawOpen beneath the controls that follow a blendshape."""
 PORTRAIT_SIZE = (640, 512)
 PORTRAIT_YAW = 28.0
 """Degrees from which a portrait is taken."""
@@ -94,9 +94,9 @@ def write_contact_sheet(avatar: Avatar, folder: Path) -> Path:
     """Render the neutral face and each target at weight 1 into ``folder/<name>_targets.png``."""
     names = ("neutral", *avatar.target_names)
     weights = np.eye(len(names), dtype=np.float32)[:, 1:]
+    open_jaw = avatar.drive[:, ARKIT.index("jawOpen")]
     for name, amount in OPEN_JAW.items():
-        if name in names and "jawOpen" in names:
-            weights[names.index(name), names.index("jawOpen") - 1] = amount
+        weights[1:][avatar.drive[:, ARKIT.index(name)] > 0.5] += amount * open_jaw
     return _write_sheet(avatar, names, weights, make_folder(folder) / f"{avatar.name}_targets.png", COLUMNS)
 
 

@@ -73,14 +73,14 @@ def arkit_rig(names: tuple[str, ...]) -> Rig:
 
 VRM_RIG = Rig(
     controls={
-        "happy": _sides(mouthSmile=1.1, cheekSquint=0.8, eyeSquint=0.25, browInnerUp=0.15),
+        "happy": _sides(mouthSmile=1.05, cheekSquint=0.5, eyeSquint=0.25, browInnerUp=0.15),
         "angry": _sides(browDown=1.3, noseSneer=0.35, mouthPress=0.35, mouthFrown=0.5, eyeSquint=0.35),
         "sad": _sides(browInnerUp=1.1, mouthFrown=1.2, mouthShrugLower=0.4, eyeSquint=0.15),
         "relaxed": _sides(mouthSmile=0.45, eyeBlink=0.3, browInnerUp=0.1),
         "surprised": _sides(eyeWide=1.1, browInnerUp=0.9, browOuterUp=0.9, jawOpen=0.35),
         "aa": _sides(jawOpen=0.8, mouthLowerDown=0.25, mouthUpperUp=0.15),
         "ih": _sides(jawOpen=0.22, mouthStretch=0.55, mouthUpperUp=0.25, mouthLowerDown=0.3),
-        "ou": _sides(jawOpen=0.15, mouthPucker=0.85, mouthFunnel=0.25),
+        "ou": _sides(jawOpen=0.12, mouthPucker=1.1, mouthFunnel=0.15),
         "ee": _sides(jawOpen=0.12, mouthSmile=0.35, mouthStretch=0.4, mouthUpperUp=0.3, mouthLowerDown=0.35),
         "oh": _sides(jawOpen=0.42, mouthFunnel=0.8),
         "blink": _sides(eyeBlink=1.0),
@@ -92,7 +92,7 @@ VRM_RIG = Rig(
         "lookRight": {"eyeLookInLeft": 1.0, "eyeLookOutRight": 1.0},
     },
     correctives={
-        "fix_aa_happy": (("aa", "happy"), {"fix_jawOpen_mouthSmileLeft": 0.72, "fix_jawOpen_mouthSmileRight": 0.72}),
+        "fix_aa_happy": (("aa", "happy"), {"fix_jawOpen_mouthSmileLeft": 0.8, "fix_jawOpen_mouthSmileRight": 0.8}),
         "fix_oh_happy": (("oh", "happy"), {"fix_jawOpen_mouthSmileLeft": 0.38, "fix_jawOpen_mouthSmileRight": 0.38}),
         "fix_aa_ou": (("aa", "ou"), {"fix_jawOpen_mouthPucker": 0.68}),
         "fix_blinkLeft_lookDown": (("blinkLeft", "lookDown"), {"fix_eyeBlinkLeft_eyeLookDownLeft": 1.0}),
