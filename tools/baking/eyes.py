@@ -20,6 +20,8 @@ TEAR_STEPS = 13
 
 EYE_ROTATIONS = {"In": (0, 26), "Out": (0, 26), "Up": (-20, 0), "Down": (22, 0)}
 """Pitch and yaw of the eyeball, degrees, at full weight of each eyeLook shape."""
+CORNER = 0.0028
+"""Metres by which the wet strip is higher at the inner corner, which it fills."""
 EYEBALL = Finish("eye", 0.05)
 TEAR = Finish("eye", 0.04, is_textured=False)
 
@@ -53,15 +55,18 @@ def _eyeball(names: tuple[str, ...], side: str, centre: np.ndarray, radius: floa
 
 
 def _tear_line(skin: Part, head: HeadShape, eye: int, radius: float) -> Part:
-    """A narrow wet strip between the lower lid and the eyeball; it moves with the lid."""
-    lid, carrier = lid_places(head, eye, is_upper=False, at=np.linspace(0.06, 0.94, TEAR_STEPS))
+    """A narrow wet strip between the lower lid and the eyeball, wider at the inner corner; it moves with the lid."""
+    at = np.linspace(0.0, 0.94, TEAR_STEPS)
+    lid, carrier = lid_places(head, eye, is_upper=False, at=at)
     d = lid - head.eyes[eye]
     outward = d / np.linalg.norm(d, axis=1, keepdims=True)
-    taper = np.sin(np.pi * np.linspace(0.08, 0.92, TEAR_STEPS))[:, None] * head.size
+    corner = np.exp(-((at / 0.11) ** 2))[:, None]
+    taper = np.sin(np.pi * np.clip(at, 0.08, 0.92))[:, None] * head.size
+    up = np.array([0.0, 1.0, 0.0])
     rows = [
-        lid + outward * 0.0001 - [0, 0.0002, 0],
-        lid + np.array([0, 0.0004, 0.0001]) * taper,
-        head.eyes[eye] + outward * radius * 1.01 + np.array([0, 0.0008, 0]) * taper,
+        lid + outward * (0.0001 - 0.0010 * corner) - up * (0.0002 + 0.0022 * corner),
+        lid + outward * (-0.0004 * corner) + np.array([0, 0.0004, 0.0001]) * taper,
+        head.eyes[eye] + outward * radius * (1.01 + 0.03 * corner) + up * (0.0006 * taper + CORNER * corner),
     ]
     n = TEAR_STEPS
     k = np.concatenate([np.arange(n - 1), np.arange(n - 1) + n])
@@ -70,7 +75,7 @@ def _tear_line(skin: Part, head: HeadShape, eye: int, radius: float) -> Part:
         "tears", TEAR, np.concatenate(rows), np.zeros((3 * n, 2)), triangles if eye == 0 else triangles[:, ::-1],
         np.tile(skin.offsets[:, carrier], (1, 3, 1)),
     )  # fmt: skip
-    return replace(part, colors=np.tile((0.50, 0.27, 0.23), (3 * n, 1)))
+    return replace(part, colors=np.tile((0.40, 0.19, 0.16), (3 * n, 1)))
 
 
 def build_eyes(names: tuple[str, ...], skin: Part, head: HeadShape, eyes: dict[str, Sphere]) -> list[Part]:

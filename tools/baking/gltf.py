@@ -12,7 +12,7 @@ from tools.baking.wrinkles import WrinkleMap
 
 POSITION_EPSILON = {"hair": 1e-3, "beard": 1e-3, "brows": 2e-4, "lashes": 1e-4}
 """Displacements below this (metres) are left out of the sparse targets of a part; 1e-4 for the others."""
-NORMAL_EPSILON = 4e-2
+NORMAL_EPSILON = 5e-2
 FOLLOWS_NECK = ("skin", "shirt")
 """Parts that reach below the head joint: the others follow it wholly."""
 

@@ -29,12 +29,17 @@ TONGUE_REST = (0.0, -0.0045, -0.0040)
 """Metres by which the tongue is moved at rest, to lie behind the lower teeth."""
 TONGUE_SIZE = (0.86, 0.5)
 """Width and height of the tongue at rest, on the floor of the mouth, by MakeHuman's."""
+ROUNDED = (0.0, 0.0022, -0.003)
+"""Metres by which mouthFunnel takes the upper teeth out of sight, and the lower ones the other way: round lips reach
+forward and hide them."""
 SIDEWAYS = (1.0, 0.0, 0.0)
 """What is kept of how the teeth move with the jaw aside: forwards they would come through the chin."""
 OCCLUSION_FLOOR = {"teeth": 0.85, "mouth": 0.45, "tongue": 0.55, "hair": 0.40, "beard": 0.65}
 """Share of light that reaches the deepest crease of a part; 0.3 of the others."""
 MOUTH_BEHIND = 0.0012
 """Metres by which the inside of the mouth stays behind the skin before it."""
+SOCKET = 1.7
+"""Radii from the centre of an eyeball to the end of its socket."""
 LID_CLEARANCE = 1.035
 """Skin in front of an eyeball keeps this many radii from its centre."""
 EAR_SHAPES = {"earsUp": (-24.0, 10.0), "earsBack": (18.0, -28.0)}
@@ -106,6 +111,7 @@ def build_head(source: HeadSource, recipe: Recipe) -> Head:
         others.append(grow_horns(skin, centres, recipe.horns, scale=scale, targets=len(names)))
     skin, shirt = cut_bust(skin, neck, scale, recipe.shirt)
     skin, mouth = split(skin, atlas.is_in("mouth", skin.uv), "mouth", FINISHES["mouth"])
+    skin, _ = split(skin, _in_sockets(skin, eyes), "sockets", FINISHES["skin"])
     everything = _occluded([skin, _kept_behind(mouth, skin), *others, shirt], names)
     rig = recipe.rig or arkit_rig(source.target_names)
     return Head(
@@ -162,12 +168,13 @@ def _blinking(
 
 def _teeth(source: HeadSource, body: np.ndarray, targets: np.ndarray, smile: Smile) -> Part:
     strips, seam = {}, body[[LANDMARKS["lip_inner_2"], LANDMARKS["lip_inner_6"]]].mean(0)
-    aside = [source.target_names.index(name) for name in ("jawLeft", "jawRight")]
-    level = np.ones_like(targets[:, :1])
-    level[aside] = SIDEWAYS
+    row = source.target_names.index
     for jaw, bite in BITES.items():
         group = source.groups[f"helper-{jaw}-teeth"]
-        strips[jaw] = (seat(body[group], jaw == "upper", seam, bite), targets[:, group] * level)
+        moves = targets[:, group]
+        moves[[row("jawLeft"), row("jawRight")]] *= SIDEWAYS
+        moves[row("mouthFunnel")] += np.multiply(ROUNDED, (1, 1 if jaw == "upper" else -1, 1))
+        strips[jaw] = (seat(body[group], jaw == "upper", seam, bite), moves)
     return build_teeth(strips, smile)
 
 
@@ -183,7 +190,7 @@ def _rested_tongue(tongue: np.ndarray, scale: float) -> np.ndarray:
 def _darker_behind(points: np.ndarray) -> np.ndarray:
     """Vertex colours ``(V, 3)`` that darken towards the throat."""
     depth = (points[:, 2].max() - points[:, 2]) / np.ptp(points[:, 2])
-    return np.repeat(np.clip(1.05 - 1.3 * depth, 0.25, 1)[:, None], 3, axis=1)
+    return np.repeat(np.clip(1.05 - 0.9 * depth, 0.45, 1)[:, None], 3, axis=1)
 
 
 def _warped(part: Part, warp: Warp) -> Part:
@@ -225,6 +232,12 @@ def _push_out(points: np.ndarray, eyes: list[tuple[np.ndarray, float]]) -> np.nd
         inside = (distance < radius * LID_CLEARANCE) & (d[..., 2:] > 0.25 * radius)
         out = np.where(inside, centre + d / np.maximum(distance, 1e-9) * radius * LID_CLEARANCE, out)
     return out
+
+
+def _in_sockets(skin: Part, eyes: dict[str, Sphere]) -> np.ndarray:
+    """Vertices ``(V,)`` bool of the skin behind the lids, which nobody sees until a lid that swells lets it through."""
+    near = [np.linalg.norm(skin.positions - centre, axis=1) < SOCKET * radius for centre, radius in eyes.values()]
+    return np.any(near, axis=0) & (skin.normals[:, 2] < -0.1)
 
 
 def _kept_behind(mouth: Part, skin: Part) -> Part:

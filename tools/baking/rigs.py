@@ -73,14 +73,14 @@ def arkit_rig(names: tuple[str, ...]) -> Rig:
 
 VRM_RIG = Rig(
     controls={
-        "happy": _sides(mouthSmile=1.05, cheekSquint=0.5, eyeSquint=0.25, browInnerUp=0.15),
+        "happy": _sides(mouthSmile=0.95, cheekSquint=0.3, eyeSquint=0.25, browInnerUp=0.15),
         "angry": _sides(browDown=1.3, noseSneer=0.35, mouthPress=0.35, mouthFrown=0.5, eyeSquint=0.35),
         "sad": _sides(browInnerUp=1.1, mouthFrown=1.2, mouthShrugLower=0.4, eyeSquint=0.15),
         "relaxed": _sides(mouthSmile=0.45, eyeBlink=0.3, browInnerUp=0.1),
         "surprised": _sides(eyeWide=1.1, browInnerUp=0.9, browOuterUp=0.9, jawOpen=0.35),
         "aa": _sides(jawOpen=0.8, mouthLowerDown=0.25, mouthUpperUp=0.15),
         "ih": _sides(jawOpen=0.22, mouthStretch=0.55, mouthUpperUp=0.25, mouthLowerDown=0.3),
-        "ou": _sides(jawOpen=0.12, mouthPucker=1.1, mouthFunnel=0.15),
+        "ou": _sides(jawOpen=0.06, mouthPucker=1.1, mouthFunnel=0.1),
         "ee": _sides(jawOpen=0.12, mouthSmile=0.35, mouthStretch=0.4, mouthUpperUp=0.3, mouthLowerDown=0.35),
         "oh": _sides(jawOpen=0.42, mouthFunnel=0.8),
         "blink": _sides(eyeBlink=1.0),

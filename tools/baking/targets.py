@@ -22,7 +22,7 @@ GAINS = {
     "eyeLookOut": 1.25, "eyeSquint": 1.7, "eyeWide": 1.75, "mouthDimple": 1.55, "mouthFrown": 1.55, "mouthFunnel": 1.2,
     "mouthLeft": 0.95, "mouthLowerDown": 1.6, "mouthPress": 1.9, "mouthPucker": 1.25, "mouthRight": 0.95,
     "mouthRollLower": 1.46, "mouthRollUpper": 1.25, "mouthShrugUpper": 1.36, "mouthSmile": 1.26, "mouthStretch": 1.3,
-    "mouthUpperUp": 1.25, "noseSneer": 1.25, "tongueOut": 1.5,
+    "mouthUpperUp": 1.25, "noseSneer": 1.25, "tongueOut": 2.2,
 }  # fmt: skip
 """How much stronger targets are made than the figures at the landmarks: features of this mesh peak between them, and
 an expression is read at full strength only where it is a little stronger than life."""

@@ -19,6 +19,8 @@ PROFILE = np.array(
 )  # fmt: skip
 """Rows of a crown: gum, crown, cutting edge, and the side of the tongue."""
 GUM_ROWS = 3
+DEEPEST = {"upper": -1.0, "lower": -0.62}
+"""Where the gums begin, in the same shares."""
 CROWN = {"upper": 0.0116, "lower": 0.0088}
 """Height of the middle crowns, metres."""
 
@@ -110,8 +112,9 @@ def _jaw(strip: np.ndarray, targets: np.ndarray, jaw: str, smile: Smile) -> Part
     rows, colors = [], []
     gums, enamel = (np.asarray(c) ** 2.2 for c in (smile.gums, smile.enamel))
     for row, (share, out) in enumerate(PROFILE):
+        share = max(share, DEEPEST[jaw])
         papilla = 0.16 * round_ * (1 - min(abs(share), 1)) if share < 0.9 else 0.0
-        tip = 0.09 * round_ * (share > 0.8)
+        tip = 0.035 * round_ * (share > 0.8)
         point = 0.16 * np.abs(within) * ((number == 2) & (share > 0.8))
         y = powers(px) @ height + down * crown * (share - 1 + papilla - tip - point)
         groove = 0.75 * round_ * (0.2 < share <= 1.0) + 0.3 * round_ * (share <= 0.2)
