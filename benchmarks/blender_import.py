@@ -23,10 +23,8 @@ FPS = 1000
 
 def expected(glb: Path) -> tuple[list[float], dict[str, np.ndarray]]:
     """Times, and where the renderer puts the vertices of each node, ``(T, V, 3)``."""
-    from pygltflib import GLTF2
-
     from freeavatar.avatars.glb import read_glb
-    from freeavatar.avatars.gltf import read_accessor
+    from freeavatar.avatars.gltf import open_glb, read_accessor
     from freeavatar.avatars.nodes import world_matrices
     from freeavatar.export import read_rig_json
     from freeavatar.render import Renderer
@@ -38,7 +36,7 @@ def expected(glb: Path) -> tuple[list[float], dict[str, np.ndarray]]:
     import torch
 
     places = renderer.deform(torch.from_numpy(performance.weights[frames]), performance.head[frames])[0].cpu().numpy()
-    gltf, start, found = GLTF2.load(str(glb)), 0, {}
+    gltf, start, found = open_glb(glb), 0, {}
     for node in sorted(world_matrices(gltf)):
         if (mesh := gltf.nodes[node].mesh) is None:
             continue

@@ -11,7 +11,7 @@ FACE_SHARE = 0.68
 """Height of the face, chin to hairline, by the height of the picture that frames it."""
 _LEAST_FACE_SHARE = 0.585
 """The same for a face as wide as a goblin's, whose ears need room."""
-_JAW_ROOM = 0.03
+_JAW_ROOM = 0.042
 """How far below the middle of the face the camera looks, by the picture's height: jaws and beards drop."""
 CHIN_BELOW_MOUTH, HAIRLINE_ABOVE_EYES = 0.5, 1.0
 """Where a face ends, by the height of its eyes above its mouth."""

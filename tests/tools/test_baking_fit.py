@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tools.baking.fit import HOLD, SmoothField, close_lips, fit_target, landmark_weights
+from tools.baking.fit import HOLD, SmoothField, close_lips, eased, fit_target, landmark_weights
 
 SIDE = 21
 POINTS = np.stack([*np.meshgrid(np.linspace(-1, 1, SIDE), np.linspace(-1, 1, SIDE)), np.zeros((SIDE, SIDE))], -1)
@@ -60,3 +60,12 @@ def test_lips_that_a_jaw_parts_meet_again(field):
 
 def test_the_jaw_is_held_less():
     assert landmark_weights(["jaw_3", "lip_outer_1"]).tolist() == pytest.approx([0.15 * HOLD, HOLD])
+
+
+def test_an_eased_field_keeps_what_is_held_and_has_no_peak_between() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(len(POINTS), 3))
+    free = np.linalg.norm(POINTS - POINTS.mean(0), axis=1) < 0.4
+    found = eased(values, TRIANGLES, free)
+    np.testing.assert_array_equal(found[~free], values[~free])
+    assert free.sum() > 5 and np.ptp(found[free], axis=0).max() < np.ptp(values[free], axis=0).min()

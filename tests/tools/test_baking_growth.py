@@ -38,7 +38,7 @@ def test_hairs_of_a_brow_stay_in_front_of_the_skin_while_it_frowns(weight: float
     hairs = BROWS.positions + weight * BROWS.offsets[0]
     below = skin_under(head, hairs[:, :2])
     height = ((hairs - below.of(head.positions)) * below.of(head.normals)).sum(1)
-    assert height.min() > -5e-5 and np.median(height) > 2e-4
+    assert height.min() > -1.2e-4 and np.median(height) > 2e-4
 
 
 def test_a_frown_lowers_a_brow_as_far_as_the_skin_below_it_and_does_not_draw_it_out() -> None:

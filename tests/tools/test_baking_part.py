@@ -1,10 +1,12 @@
 """Cutting, folding and reshaping the parts of a head."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tools.baking.clothes import Shirt, cut_bust
-from tools.baking.part import Finish, Part, border, clip, hem, joined, make_part
+from tools.baking.part import Finish, Part, Use, border, clip, hem, joined, make_part
 from tools.baking.teeth import PROFILE, Smile, build_teeth
 from tools.baking.warp import Style, draw_out_ears, make_warp
 
@@ -60,6 +62,19 @@ def test_a_hem_hangs_from_the_border_and_faces_outwards() -> None:
     strip = folded.normals[len(part.positions) :]
     outside = folded.positions[len(part.positions) :, :2] - 0.5
     assert ((strip[:, :2] * outside).sum(1) > 0).all()
+
+
+def test_a_target_on_top_of_others_has_the_normals_of_their_sum() -> None:
+    part = grid()
+    x = part.positions[:, 0] - part.positions[:, 0].mean()
+    fold = np.zeros((2, *part.positions.shape))
+    fold[0, :, 2], fold[1, :, 2] = 3.0 * x**2, -3.0 * x**2
+    part = replace(part, offsets=fold)
+    alone = part.normal_offsets([Use(), Use()])
+    stacked = part.normal_offsets([Use(), Use(below={0: 1.0})])
+    np.testing.assert_allclose(part.normals + stacked.sum(0), part.normals, atol=1e-6)
+    assert np.abs(alone.sum(0)).max() > 0.1
+    assert np.abs(part.normal_offsets([Use(), Use(0.5)])[1] - alone[1]).max() > 0.01
 
 
 def test_joined_parts_keep_their_triangles_apart() -> None:
