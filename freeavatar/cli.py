@@ -218,11 +218,11 @@ class _Bar:
 
 
 def _avatars(args: argparse.Namespace) -> None:
-    from freeavatar.avatars import available_avatars, load_avatar
+    from freeavatar.avatars import available_avatars, avatar_path, load_avatar, read_summary
 
     for name in available_avatars():
         try:
-            avatar = load_avatar(name)
+            avatar = read_summary(avatar_path(name))
         except FreeAvatarError as error:
             print(f"{name:12s} cannot be used: {error}")
             continue
@@ -231,7 +231,7 @@ def _avatars(args: argparse.Namespace) -> None:
         if args.preview is not None:
             from freeavatar.render.preview import write_previews
 
-            write_previews(avatar, args.preview)
+            write_previews(load_avatar(name), args.preview)
             print(f"{'':12s} {args.preview / name}*.png")
 
 

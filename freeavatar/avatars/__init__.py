@@ -12,6 +12,7 @@ from freeavatar.avatars.cast import (
     public_avatars,
     registered_avatars,
 )
+from freeavatar.avatars.glb import Summary, read_summary
 from freeavatar.avatars.registry import Added, add_avatar, remove_avatar
 from freeavatar.avatars.retarget import retarget
 
@@ -22,6 +23,7 @@ __all__ = [
     "Avatar",
     "Corrective",
     "Material",
+    "Summary",
     "WrinkleLayer",
     "Wrinkles",
     "add_avatar",
@@ -31,6 +33,7 @@ __all__ = [
     "load_avatar",
     "portrait_of",
     "public_avatars",
+    "read_summary",
     "registered_avatars",
     "remove_avatar",
     "retarget",

@@ -1,5 +1,7 @@
 """Reading avatars from GLB files."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from freeavatar.avatars.nodes import HeadTurn, head_turn, nodes_below, world_mat
 from freeavatar.avatars.wrinkles import read_wrinkles
 from freeavatar.errors import AvatarError
 from freeavatar.files import content_id
+from freeavatar.rig import ARKIT
 
 Shapes = dict[str, tuple[np.ndarray, np.ndarray]]
 """Per target what it does to positions and normals, ``(V, 3)`` each."""
@@ -156,7 +159,9 @@ def _read_shapes(
 
     def placed(index: int, matrices: np.ndarray) -> np.ndarray:
         values = read_accessor(scene.gltf, index).astype(np.float64)
-        return np.einsum("vij,vj->vi", np.broadcast_to(matrices, (len(values), 3, 3)), values)
+        rows = np.flatnonzero(values.any(1))
+        values[rows] = np.einsum("vij,vj->vi", np.broadcast_to(matrices, (len(values), 3, 3))[rows], values[rows])
+        return values
 
     grid = np.ptp(positions, axis=0).max() * 1e-6 + 1e-12
     merge = np.unique((positions / grid).round(), axis=0, return_inverse=True)[1].ravel()
@@ -198,6 +203,43 @@ def _checked_targets(scene: _Scene, node: int, primitive, count: int) -> list[di
     return targets
 
 
+@dataclass(frozen=True)
+class Summary:
+    """What a GLB says of itself without its geometry."""
+
+    target_names: tuple[str, ...]
+    """As of an :class:`Avatar`."""
+    license: str
+    author: str
+
+    @property
+    def is_arkit(self) -> bool:
+        """Whether its controls include all 52 of ARKit's, by their own names."""
+        return set(ARKIT) <= set(self.target_names)
+
+
+def read_summary(path: Path) -> Summary:
+    """Read what a GLB says of itself; its geometry is not checked.
+
+    Raises:
+        AvatarError: not a readable GLB, or no morph targets.
+    """
+    gltf = open_glb(path)
+    with _blamed_on(path):
+        return Summary(_read_scene(gltf).controls.driven, *_rights(gltf))
+
+
+@contextmanager
+def _blamed_on(path: Path) -> Iterator[None]:
+    """Errors in what a file holds name the file."""
+    try:
+        yield
+    except AvatarError as error:
+        raise AvatarError("{}: {}", path, error) from None
+    except (AttributeError, IndexError, KeyError, ValueError, TypeError) as error:
+        raise AvatarError("{} is damaged ({}): export it again as binary glTF 2.0.", path, error) from error
+
+
 def read_glb(path: Path, *, name: str | None = None) -> Avatar:
     """Read an avatar.
 
@@ -209,12 +251,8 @@ def read_glb(path: Path, *, name: str | None = None) -> Avatar:
         AvatarError: not a readable GLB, no morph targets, too many vertices, or data that do not fit.
     """
     gltf = open_glb(path)
-    try:
+    with _blamed_on(path):
         return _assemble(gltf, path, name or path.stem)
-    except AvatarError as error:
-        raise AvatarError("{}: {}", path, error) from None
-    except (AttributeError, IndexError, KeyError, ValueError, TypeError) as error:
-        raise AvatarError("{} is damaged ({}): export it again as binary glTF 2.0.", path, error) from error
 
 
 def _assemble(gltf: Gltf, path: Path, name: str) -> Avatar:
@@ -230,11 +268,13 @@ def _assemble(gltf: Gltf, path: Path, name: str) -> Avatar:
 
 
 def _rights(gltf: Gltf) -> tuple[str, str]:
-    """Licence and author by the standard's own fields or a VRM's."""
+    """Licence and author by our own fields, the standard's or a VRM's."""
     extensions = gltf.extensions or {}
     meta = (extensions.get("VRMC_vrm") or extensions.get("VRM") or {}).get("meta") or {}
+    extras = gltf.asset.extras or {}
     rights = gltf.asset.copyright or meta.get("licenseUrl") or meta.get("licenseName") or "unknown"
-    return rights, ", ".join(meta.get("authors") or ()) or meta.get("author") or "unknown"
+    creator = ", ".join(meta.get("authors") or ()) or meta.get("author") or "unknown"
+    return str(extras.get("license", rights)), str(extras.get("author", creator))
 
 
 def _merge(scene: _Scene, path: Path, name: str, pieces: list[_Piece]) -> Avatar:
@@ -260,8 +300,8 @@ def _merge(scene: _Scene, path: Path, name: str, pieces: list[_Piece]) -> Avatar
         name=name,
         path=path,
         content=content_id(path),
-        license=str(extras.get("license", rights)),
-        author=str(extras.get("author", creator)),
+        license=rights,
+        author=creator,
         positions=positions,
         normals=np.concatenate([p.normals for p in pieces]),
         tangents=strand_tangents(positions, uv, triangles, is_hair[material]),
