@@ -7,7 +7,7 @@ import numpy as np
 
 from freeavatar.errors import FaceError, InputError
 from freeavatar.faces.align import align_matrix, crop_face
-from freeavatar.faces.detect import detect_faces, refine_face
+from freeavatar.faces.detect import FaceMeter, detect_faces, refine_face
 from freeavatar.faces.lineup import CHOICE_TIME, Lineup, search_reach
 from freeavatar.faces.retina import Face, overlap
 from freeavatar.video import Frame
@@ -70,6 +70,7 @@ class FaceTracker:
         """How often the track was broken so far: by a cut, by a jump, or by the face out of sight."""
         self._rank = face
         self._known: _Sight | None = None
+        self._meter = FaceMeter()
         self._in_sight = False
         self._previous_look = np.zeros(3 * _LOOK_SIZE**2)
         self._scene = np.zeros(3 * _SCENE_SIZE**2)
@@ -102,6 +103,7 @@ class FaceTracker:
             return None
         if self._known and not (unbroken and _step(self._known.face, sight.face) < _LONGEST_STEP):
             self.breaks += 1
+            self._meter = FaceMeter()
         self._remember(sight)
         return sight.face
 
@@ -140,7 +142,7 @@ class FaceTracker:
             return None
         if self._is_crowded():
             return self._pick(image, detect_faces(image, largest_side=_QUICK_SEARCH))
-        face = refine_face(image, self._known.face.points)
+        face = self._meter.measure(image, self._known.face.points)
         if face is not None and _step(self._known.face, face) > _LONG_STEP:
             face = refine_face(image, face.points)
         if face is None:
@@ -216,8 +218,9 @@ def _look(image: np.ndarray, face: Face) -> np.ndarray:
 def _thumbnail(image: np.ndarray) -> np.ndarray:
     """What the frame looks like, apart from brightness and contrast: ``(1728,)``, unit length."""
     step = max(1, min(image.shape[:2]) // _SCENE_DETAIL)
-    size = _SCENE_SIZE, _SCENE_SIZE
-    return _unit(cv2.resize(np.ascontiguousarray(image[::step, ::step]), size, interpolation=cv2.INTER_AREA))
+    size = image.shape[1] // step, image.shape[0] // step
+    sparse = cv2.resize(image, size, interpolation=cv2.INTER_NEAREST)
+    return _unit(cv2.resize(sparse, (_SCENE_SIZE, _SCENE_SIZE), interpolation=cv2.INTER_AREA))
 
 
 def _unit(image: np.ndarray) -> np.ndarray:
