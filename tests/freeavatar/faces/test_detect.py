@@ -6,6 +6,7 @@ import pytest
 
 from freeavatar.faces import CROP_SIZE, Face, align_matrix, crop_face, detect_faces, head_pose, refine_face
 from freeavatar.faces.align import transform_points
+from freeavatar.faces.detect import FaceMeter
 from freeavatar.faces.retina import RetinaFace, overlap
 from tests.drawn_faces import POINTS, blank, distance, draw_face, place
 
@@ -154,3 +155,23 @@ def test_crop_of_a_found_face_is_in_its_convention() -> None:
     eyes = transform_points(align_matrix(face.points), POINTS[:2] * 300 + (250, 120))
     np.testing.assert_allclose(eyes, [(53.7, 62.1), (90.2, 62.1)], atol=3.5)
     assert crop_face(image, face.points).shape == (CROP_SIZE, CROP_SIZE, 3)
+
+
+def test_a_meter_agrees_with_measuring_both_ways_and_looks_at_one_picture_mostly(monkeypatch):
+    image, meter, points = draw_face(), FaceMeter(), POINTS * 256
+    looked = []
+    detect = RetinaFace.detect
+    monkeypatch.setattr(
+        RetinaFace, "detect", lambda self, images, **kw: looked.append(len(images)) or detect(self, images, **kw)
+    )
+    for _ in range(12):
+        face = meter.measure(image, points)
+        assert face is not None
+        points = face.points
+    assert looked == [2, *[1] * 9, 2, 1]
+    both = refine_face(image, points)
+    assert both is not None
+    np.testing.assert_allclose(points, both.points, atol=0.6)
+    assert meter.measure(blank(256, 256), points) is None
+    meter.measure(image, points)
+    assert looked[-1] == 2
