@@ -17,15 +17,19 @@ def actor_width(size: tuple[int, int], height: int) -> int:
     return max(2, width + width % 2)
 
 
+def fitted(size: tuple[int, int], height: int, width: int) -> tuple[int, int]:
+    """``(H, W)`` of a picture of ``size`` ``(h, w)``, scaled to fit into ``(height, width)``."""
+    scale = min(height / size[0], width / size[1])
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
 def letterbox(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Scale an image ``(h, w, 3)`` uint8 to fit into ``(height, width)``, bars around it."""
-    h, w = image.shape[:2]
-    scale = min(height / h, width / w)
-    new = (max(1, round(w * scale)), max(1, round(h * scale)))
-    small = cv2.resize(image, new, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    h, w = fitted(image.shape[:2], height, width)
+    method = cv2.INTER_AREA if h < image.shape[0] else cv2.INTER_LINEAR
     panel = np.full((height, width, 3), 16, np.uint8)
-    top, left = (height - new[1]) // 2, (width - new[0]) // 2
-    panel[top : top + new[1], left : left + new[0]] = small
+    top, left = (height - h) // 2, (width - w) // 2
+    panel[top : top + h, left : left + w] = cv2.resize(image, (w, h), interpolation=method)
     return panel
 
 

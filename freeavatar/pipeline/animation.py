@@ -12,7 +12,7 @@ import numpy as np
 from freeavatar.avatars import DEFAULT_AVATAR, Avatar, load_avatar
 from freeavatar.errors import AvatarError, InputError
 from freeavatar.export import SINKS, Moment, Output, Sound
-from freeavatar.export.side_by_side import Puppet, actor_width, letterbox
+from freeavatar.export.side_by_side import Puppet, actor_width, fitted, letterbox
 from freeavatar.files import make_folder
 from freeavatar.models import Bundle, open_bundle
 from freeavatar.models.device import choose_device
@@ -190,7 +190,7 @@ def _write(
             size = (height, width + height * len(row))
             outputs = {k: Output(part.avatar, path, source.rate, size, sound, settings) for k, path in paths.items()}
             opened.append((row, part, [stack.enter_context(SINKS[k](output)) for k, output in outputs.items()]))
-        for frame in source:
+        for frame in source.within(max(fitted(source.size, height, width))):
             if frame.index >= count:
                 break
             actor = letterbox(frame.image, height, width)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from freeavatar.errors import InputError
-from freeavatar.video import Frame, VideoReader
+from freeavatar.video import LARGEST, Frame, VideoReader
 
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
 """Endings of files read as images."""
@@ -91,8 +91,12 @@ class Source:
         return self.path.resolve().name if self.kind == "folder" else self.path.stem
 
     def __iter__(self) -> Iterator[Frame]:
+        return self.within(LARGEST)
+
+    def within(self, largest: int) -> Iterator[Frame]:
+        """The frames; those of a video scaled down as they are decoded, where their long side is over ``largest``."""
         if self.kind == "video":
-            yield from VideoReader(self.path, start=self.start, end=self.end)
+            yield from VideoReader(self.path, start=self.start, end=self.end, largest=largest)
             return
         paths = [self.path] if self.kind == "image" else images_in(self.path)
         for index, path in enumerate(paths[_places(len(paths), self.start, self.end)]):

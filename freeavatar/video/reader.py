@@ -14,7 +14,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.stream import Disposition
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from freeavatar.errors import Message, VideoError
@@ -65,8 +65,7 @@ class VideoReader:
     """A video file that can be iterated over any number of times, in constant memory.
 
     Frames that cannot be decoded are left out with a logged warning. A frame whose size differs
-    from the first one's (a browser recording may change size) is scaled to it; frames larger than
-    :data:`LARGEST` are scaled down.
+    from the first one's (a browser recording may change size) is scaled to it.
 
     Attributes:
         info: What is known before reading, a :class:`VideoInfo`.
@@ -74,7 +73,9 @@ class VideoReader:
         offset: Time of the first frame that is read, seconds from the file's first frame.
     """
 
-    def __init__(self, path: str | Path, *, start: float = 0.0, end: float | None = None) -> None:
+    def __init__(
+        self, path: str | Path, *, start: float = 0.0, end: float | None = None, largest: int = LARGEST
+    ) -> None:
         """Open a video and decode its first frame.
 
         Args:
@@ -82,6 +83,7 @@ class VideoReader:
             start: Second from which on frames are read; what lies before is not decoded, where the file's
                 format allows it.
             end: Second before which reading stops; default the end of the file.
+            largest: Long side, in pixels, to which larger frames are scaled down as they are decoded.
 
         Raises:
             VideoError: ``path`` is no file, is not a video, or no frame of it, or of that range, can be decoded.
@@ -99,7 +101,7 @@ class VideoReader:
                     self.path.name,
                 )
             self.start = stamp or Fraction(0)
-            self._coded_size = _within(LARGEST, first.height, first.width)
+            self._coded_size = _within(min(largest, LARGEST), first.height, first.width)
             self._matrix = _display_matrix(first)
             self.info = self._describe(container, stream)
         self.offset = self._first_time() if start > 0 or end is not None else Fraction(0)
@@ -193,7 +195,9 @@ class VideoReader:
 
     def _upright(self, frame: av.VideoFrame, converter: VideoReformatter) -> np.ndarray:
         height, width = self._coded_size
-        image = converter.reformat(frame, width, height, "rgb24", threads=1).to_ndarray()
+        is_smaller = width < frame.width
+        method = Interpolation.AREA if is_smaller else Interpolation.BILINEAR
+        image = converter.reformat(frame, width, height, "rgb24", interpolation=method, threads=1).to_ndarray()
         return np.ascontiguousarray(_orient(image, self._matrix))
 
     def _warn_if_short(self, last: Fraction) -> None:

@@ -331,3 +331,12 @@ def test_frames_beyond_4k_are_scaled_down(tmp_path):
     reader = VideoReader(path)
     assert reader.info.size == (20, 3840) and next(iter(reader)).image.shape == (20, 3840, 3)
     assert corners(reader.frame_at(0).image)[0] == RED
+
+
+def test_frames_are_scaled_down_as_they_are_decoded(tmp_path):
+    path = write_video(tmp_path / "a.mp4", size=(480, 640), rotation=(90, False))
+    reader = VideoReader(path, largest=80)
+    image = next(iter(reader)).image
+    assert reader.info.size == image.shape[:2] == (80, 60)
+    assert corners(image) == corners(next(iter(VideoReader(path))).image)
+    assert next(iter(VideoReader(path, largest=5000))).image.shape == (640, 480, 3)
