@@ -1,8 +1,8 @@
 """From frames to files: track the face, decode every avatar's curves, edit them, draw, write."""
 
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from freeavatar.models.device import choose_device
 from freeavatar.performance.settings import AnimateOptions
 from freeavatar.pipeline.progress import Progress, Report, timed
 from freeavatar.pipeline.sources import Source, open_source
+from freeavatar.pipeline.stages import ahead
 from freeavatar.pipeline.take import ENDING, Take, load_take, save_take, take_info
 from freeavatar.pipeline.tracking import follow
 from freeavatar.render import Renderer
@@ -190,15 +191,29 @@ def _write(
             size = (height, width + height * len(row))
             outputs = {k: Output(part.avatar, path, source.rate, size, sound, settings) for k, path in paths.items()}
             opened.append((row, part, [stack.enter_context(SINKS[k](output)) for k, output in outputs.items()]))
-        for frame in source.within(max(fitted(source.size, height, width))):
-            if frame.index >= count:
-                break
-            actor = letterbox(frame.image, height, width)
-            faces = [puppet.render(frame.index) for puppet in puppets]
+        panels = _panels(source, height, width, count)
+        for index, time, actor, faces in stack.enter_context(closing(ahead(_drawn(panels, puppets)))):
             for row, part, sinks in opened:
                 picture = np.concatenate([actor, *(faces[k] for k in row)], axis=1)
-                moment = Moment.of(part.curves, part.controls, frame.index, picture)
+                moment = Moment.of(part.curves, part.controls, index, picture)
                 for sink in sinks:
                     sink.write(moment)
-            if (frame.index + 1) % 4 == 0 or frame.index + 1 == count:
-                yield at(frame.index + 1, frame.time)
+            if (index + 1) % 4 == 0 or index + 1 == count:
+                yield at(index + 1, time)
+
+
+def _panels(source: Source, height: int, width: int, count: int) -> Iterator[tuple[int, float, np.ndarray]]:
+    """Index, time and the actor's panel of the first ``count`` frames."""
+    for frame in source.within(max(fitted(source.size, height, width))):
+        if frame.index >= count:
+            break
+        yield frame.index, frame.time, letterbox(frame.image, height, width)
+
+
+def _drawn(
+    panels: Iterator[tuple[int, float, np.ndarray]], puppets: list[Puppet]
+) -> Iterator[tuple[int, float, np.ndarray, list[np.ndarray]]]:
+    """The same with a picture of every avatar; panels are made meanwhile."""
+    with closing(ahead(panels)) as made:
+        for index, time, actor in made:
+            yield index, time, actor, [puppet.render(index).copy() for puppet in puppets]

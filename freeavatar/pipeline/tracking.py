@@ -1,6 +1,7 @@
 """First pass: frames to a track of expression features, at most 2 KB a frame."""
 
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -13,6 +14,7 @@ from freeavatar.models import EMBEDDING_SIZE, Encoder, view_of_crops
 from freeavatar.performance.settings import AnimateOptions
 from freeavatar.pipeline.progress import Progress, timed
 from freeavatar.pipeline.sources import Source
+from freeavatar.pipeline.stages import ahead
 from freeavatar.rig import Curves
 from freeavatar.video import Frame
 
@@ -134,8 +136,9 @@ def follow(
     builder = TrackBuilder(encoder, device)
     at = timed("tracking", source.frames)
     yield at(0, 0.0)
-    for done, tracked in enumerate(tracked_frames(source, options), 1):
-        builder.add(tracked)
-        if done % 8 == 0 or done == source.frames:
-            yield at(done, tracked.time)
+    with closing(ahead(tracked_frames(ahead(source), options))) as frames:
+        for done, tracked in enumerate(frames, 1):
+            builder.add(tracked)
+            if done % 8 == 0 or done == source.frames:
+                yield at(done, tracked.time)
     return builder.finish(source.path.name)
