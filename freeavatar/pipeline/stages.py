@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -16,17 +17,17 @@ def ahead(items: Iterable[Item], *, count: int = AHEAD) -> Generator[Item, None,
     What making one raises is raised where it would have been given. Closing waits for the one that is being made, and
     closes ``items``.
     """
-    source, end = iter(items), object()
+    source, pool = iter(items), ThreadPoolExecutor(1, "stage")
+
+    def make() -> list[Item]:
+        return list(islice(source, 1))
+
     try:
-        with ThreadPoolExecutor(1, "stage") as pool:
-            waiting = deque(pool.submit(next, source, end) for _ in range(count))
-            try:
-                while (item := waiting.popleft().result()) is not end:
-                    waiting.append(pool.submit(next, source, end))
-                    yield item  # type: ignore[misc]
-            finally:
-                for future in waiting:
-                    future.cancel()
+        waiting = deque(pool.submit(make) for _ in range(count))
+        while made := waiting.popleft().result():
+            waiting.append(pool.submit(make))
+            yield made[0]
     finally:
+        pool.shutdown(cancel_futures=True)
         if isinstance(source, Generator):
             source.close()

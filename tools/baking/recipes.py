@@ -87,8 +87,7 @@ CAST: dict[str, Recipe] = {
         shirt=Shirt((0.82, 0.62, 0.22)),
     ),
     "mei": Recipe(
-        _person(1.0, 0.66, 0.42, 0.45, (0.0, 1.0, 0.0), lips_closed=0.06,
-                mouth_angles_up=0.25),
+        _person(1.0, 0.66, 0.42, 0.45, (0.0, 1.0, 0.0), lips_closed=0.06, mouth_angles_up=0.25),
         Skin(tone=(0.88, 0.71, 0.60), lips=(0.75, 0.46, 0.43), brows=(0.11, 0.09, 0.085), brow_thickness=0.45,
              brow_arch=0.45, hair=(0.06, 0.05, 0.05), hairline=0.40, blush=0.4, iris=(0.26, 0.15, 0.085), seed=3),
         hair=STYLES["mei"],

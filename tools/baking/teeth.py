@@ -23,6 +23,8 @@ DEEPEST = {"upper": -1.0, "lower": -0.62}
 """Where the gums begin, in the same shares."""
 CROWN = {"upper": 0.0116, "lower": 0.0088}
 """Height of the middle crowns, metres."""
+SHRINK = {"upper": 0.14, "lower": 0.28}
+"""Share of that which the last molars lack."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,7 @@ def _jaw(strip: np.ndarray, targets: np.ndarray, jaw: str, smile: Smile) -> Part
     outward /= np.linalg.norm(outward, axis=1, keepdims=True)
     down = -1.0 if is_upper else 1.0
     back = np.abs(place) / arc[-1]
-    shrink = 0.14 if is_upper else 0.28
-    crown = CROWN[jaw] * (1 - shrink * back) * np.where(number == 1, 0.94, 1.0) + smile.fangs * (number == 2)
+    crown = CROWN[jaw] * (1 - SHRINK[jaw] * back) * np.where(number == 1, 0.94, 1.0) + smile.fangs * (number == 2)
     round_ = within**4
     rows, colors = [], []
     gums, enamel = (np.asarray(c) ** 2.2 for c in (smile.gums, smile.enamel))
