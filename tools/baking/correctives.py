@@ -15,6 +15,8 @@ PAIRS = (
     ("eyeBlinkLeft", "eyeSquintLeft"), ("eyeBlinkRight", "eyeSquintRight"), ("eyeBlinkLeft", "cheekSquintLeft"),
     ("eyeBlinkRight", "cheekSquintRight"),
     ("eyeBlinkLeft", "!eyeBlinkLeft"), ("eyeBlinkRight", "!eyeBlinkRight"),
+    ("eyeSquintLeft", "noseSneerLeft"), ("eyeSquintRight", "noseSneerRight"),
+    ("eyeSquintLeft", "cheekSquintLeft"), ("eyeSquintRight", "cheekSquintRight"),
     ("noseSneerLeft", "mouthUpperUpLeft"), ("noseSneerRight", "mouthUpperUpRight"), ("cheekPuff", "mouthPucker"),
     ("mouthSmileLeft", "cheekSquintLeft"), ("mouthSmileRight", "cheekSquintRight"), ("browDownLeft", "browDownRight"),
     ("browInnerUp", "browOuterUpLeft"), ("browInnerUp", "browOuterUpRight"),
@@ -109,7 +111,8 @@ def corrective_offsets(
     """Displacements of the correctives on the skin, ``(C, V, 3)`` metres.
 
     With an open jaw the other shape is carried along by the surface; on a closed lid what would move it
-    further is taken back; a lid on its way is lifted over the eyeball; what two targets both do is done once;
+    further is taken back; a lid on its way, or pushed from two sides, is lifted over the eyeball; what two targets
+    both do is done once;
     skin that they push together bunches up.
 
     Args:
@@ -137,6 +140,10 @@ def corrective_offsets(
             fix = -SHARED[one_name] * _common(one, offsets[names.index(other_name)][first])
         elif other_name.startswith("!"):
             fix = 4 * _off_eyes(points + one / 2, eyes, clearance) * (np.linalg.norm(one, axis=1) > 1e-5)[:, None]
+        elif one_name.startswith("eyeSquint"):
+            other = offsets[names.index(other_name)][first]
+            moves = (np.linalg.norm(one, axis=1) > 1e-5) & (np.linalg.norm(other, axis=1) > 1e-5)
+            fix = _off_eyes(points + one + other, eyes, clearance) * moves[:, None]
         elif one_name == "jawOpen":
             other = offsets[names.index(other_name)][first]
             fix = _composed(points, one, other, faces) - (points + one + other)

@@ -40,6 +40,8 @@ MOUTH_BEHIND = 0.0012
 """Metres by which the inside of the mouth stays behind the skin before it."""
 SOCKET = 1.7
 """Radii from the centre of an eyeball to the end of its socket."""
+LEAST_CORRECTIVE = 5e-4
+"""Metres: a corrective that moves nothing as far as this is left out of the file."""
 LID_CLEARANCE = 1.035
 """Skin in front of an eyeball keeps this many radii from its centre."""
 EAR_SHAPES = {"earsUp": (-24.0, 10.0), "earsBack": (18.0, -28.0)}
@@ -114,10 +116,15 @@ def build_head(source: HeadSource, recipe: Recipe) -> Head:
     skin, _ = split(skin, _in_sockets(skin, eyes), "sockets", FINISHES["skin"])
     everything = _occluded([skin, _kept_behind(mouth, skin), *others, shirt], names)
     rig = recipe.rig or arkit_rig(source.target_names)
+    parts, controls = rig.apply(everything, names), tuple(rig.controls or ())
+    reach = np.max([np.abs(part.offsets).max((1, 2)) for part in parts], axis=0)
+    kept = {name: inputs for k, (name, (inputs, _)) in enumerate(rig.correctives.items(), len(controls))
+            if reach[k] > LEAST_CORRECTIVE}  # fmt: skip
+    rows = [k for k, name in enumerate([*controls, *rig.correctives]) if name in controls or name in kept]
     return Head(
-        parts=rig.apply(everything, names),
-        controls=tuple(rig.controls or ()),
-        correctives={name: inputs for name, (inputs, _) in rig.correctives.items()},
+        parts=[replace(part, offsets=part.offsets[rows]) for part in parts],
+        controls=controls,
+        correctives=kept,
         drivers=rig.drivers,
         pivot=warp(source.joint(body, "head")),
         landmarks=_landmarks(source, shaped, eyes),

@@ -167,6 +167,12 @@ ARTIST_RIG = Rig(
             )
             for side, word in (("L", "Left"), ("R", "Right"))
         },
+        **{
+            f"lid_squint_{side}*sneer_{side}": (
+                (f"lid_squint_{side}", f"sneer_{side}"), {f"fix_eyeSquint{word}_noseSneer{word}": 0.84}
+            )
+            for side, word in (("L", "Left"), ("R", "Right"))
+        },
         "lips_kiss*jaw_drop": (("lips_kiss", "jaw_drop"), {"fix_jawOpen_mouthPucker": 1.0}),
         "brow_furrow*sneer_L": (("brow_furrow", "sneer_L"), {"noseSneerLeft": 0.3}),
         "brow_furrow*sneer_R": (("brow_furrow", "sneer_R"), {"noseSneerRight": 0.3}),
