@@ -7,11 +7,11 @@ import numpy as np
 import torch
 
 from freeavatar.faces import track_faces
+from freeavatar.images import Frame
 from freeavatar.models import Bundle
 from freeavatar.pipeline import AnimateOptions
 from freeavatar.pipeline.sources import open_source
 from freeavatar.pipeline.tracking import Track, TrackBuilder, tracked_frames
-from freeavatar.video import Frame
 
 
 def track_clip(path: Path, bundle: Bundle) -> Track:

@@ -41,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     embed.add_argument("input", nargs="+", type=Path, metavar="INPUT", help="image, folder, zip or video")
     embed.add_argument("--out", type=Path, required=True, metavar="EMB.npz")
     embed.add_argument("--aligned", action="store_true", help="inputs are upright face crops with the loose margin")
+    embed.add_argument("--rigs", action="store_true", help="write ARKit's blendshapes of each image as well")
     _add_device(embed)
     _add_weights(embed)
     embed.set_defaults(run=_embed)
@@ -262,7 +263,7 @@ def _embed(args: argparse.Namespace) -> None:
     bundle = open_bundle(args.weights, device=choose_device(args.device)) if args.weights else None
     with tqdm(unit="image", disable=None) as bar:
         arrays = embed(
-            args.input, out=args.out, is_aligned=args.aligned, device=args.device, bundle=bundle,
+            args.input, out=args.out, is_aligned=args.aligned, has_rigs=args.rigs, device=args.device, bundle=bundle,
             on_progress=lambda done: bar.update(done - bar.n) and None,
         )  # fmt: skip
     missing = int((arrays["confidence"] == 0).sum())

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from freeavatar.faces import align_matrix
-from freeavatar.video import Frame
+from freeavatar.images import Frame
 
 LIGHT, DARK = (224, 172, 140), (150, 100, 75)
 POINTS = np.array([(0.41, 0.46), (0.59, 0.46), (0.5, 0.585), (0.42, 0.69), (0.58, 0.69)])

@@ -27,8 +27,8 @@ from freeavatar.errors import InputError, WeightsError
 from freeavatar.models import PORTRAIT_SIZE, Bundle, Identity, NeuralRenderer, open_bundle
 from freeavatar.models.identity import save_identity
 from freeavatar.pipeline.acting import first_identity, identity_path
-from freeavatar.pipeline.face_view import FaceView
 from freeavatar.render import Renderer
+from freeavatar.render.face_view import FaceView
 from freeavatar.render.preview import write_previews
 from freeavatar.rig import ARKIT
 from training.data.features import Features, cached_features

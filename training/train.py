@@ -31,16 +31,17 @@ from freeavatar.errors import WeightsError
 from freeavatar.models.bundle import Bundle, load_bundle, save_bundle
 from freeavatar.models.decoder import DecoderConfig, RigDecoder
 from freeavatar.models.encoder import Encoder, EncoderConfig
+from training.data.emotions import emotion_reader
 from training.data.features import ENCODED_VIEWS
 from training.data.mixture import Mixture, MixtureConfig
-from training.data.starting_weights import load_backbone, load_imagenet
+from training.data.starting_weights import load_backbone, load_imagenet, load_resized
 from training.data.triplets import MARGINS
 from training.engine.batches import Batch
 from training.engine.loop import enter, run
 from training.engine.optimizer import parameter_groups
 from training.engine.stage import EngineConfig, Stage, device_of
 from training.measure.validation import HeldOutTriplets, Validation
-from training.objectives.losses import distillation_loss, emotion_loss, rig_loss, triplet_loss
+from training.objectives.losses import bounded, distillation_loss, emotion_loss, rig_loss, triplet_loss
 from training.objectives.silver import SilverLoss
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,8 @@ class LossConfig:
     """Silver labels of real faces."""
     emotion: float = 0.2
     """Emotions of real faces, told from the feature."""
+    rig_emotion: float = 0.0
+    """Emotions of real faces, read in their rigs (:func:`training.data.emotions.emotion_reader`)."""
     distillation: float = 0.0
     """Feature and embedding of the teacher."""
     embedding_share: float = 1.0
@@ -198,7 +201,11 @@ class Trainee(nn.Module):
                 load_imagenet(backbone)
         elif (config.start / "encoder.safetensors").is_file():
             bundle = load_bundle(config.start)
-            _load_part(self.encoder, bundle.encoder, config.start)
+            source, size = bundle.encoder, config.encoder.image_size
+            if config.encoder.has_cells and replace(source.config, image_size=size) == config.encoder:
+                load_resized(self.encoder, source)
+            else:
+                _load_part(self.encoder, source, config.start)
             _load_part(self.decoder, bundle.decoder, config.start)
         else:
             load_backbone(backbone, config.start)
@@ -224,6 +231,7 @@ class Objective:
         self._all = torch.ones_like(self._silver_std)
         has_emotions, has_rigs, has_lists = bool(mixture.classes), any(mixture.counts[:2]), bool(mixture.counts[2])
         sources = {"emotion_triplets": has_emotions, "rig_triplets": has_rigs, "listed_triplets": has_lists}
+        self._reader = tuple(part.to(device) for part in emotion_reader(mixture.classes)) if mixture.classes else None
         self._absent = {name for name, has_source in sources.items() if not has_source}
 
     def __call__(self, model: Any, batch: Batch) -> dict[str, Tensor]:
@@ -237,6 +245,10 @@ class Objective:
             "listed_triplets": triplet_loss(embedding, batch["by_list"], batch["margins"]),
             **self._rig_losses(model, rigs, batch["rigs"]),
         }
+        if self._reader is not None and self._weights.rig_emotion:
+            matrix, offset = self._reader
+            read = bounded(rigs[: self._real]) @ matrix + offset
+            found["rig_emotion"] = emotion_loss(read, batch["emotions"])
         if model.emotion is not None:
             found["emotion"] = emotion_loss(model.emotion(feature[: self._real]).float(), batch["emotions"])
         if self._teacher is not None:

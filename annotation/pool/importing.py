@@ -23,8 +23,8 @@ from annotation.store.store import Store
 from freeavatar.errors import FreeAvatarError, InputError
 from freeavatar.faces import CROP_SIZE, Face, align_matrix, crop_face, detect_faces, refine_face
 from freeavatar.fec import FecFace, find_face, is_fec, read_fec
+from freeavatar.images import read_image
 from freeavatar.models import EMBEDDING_SIZE
-from freeavatar.pipeline.sources import read_image
 
 _NEAR = 0.08
 """Embeddings closer than this may be the same picture, encoded again."""

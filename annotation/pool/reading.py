@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from freeavatar.errors import FreeAvatarError, InputError
-from freeavatar.pipeline.sources import decode_image, is_image, read_image
+from freeavatar.images import decode_image, is_image, read_image
 from freeavatar.video import VideoReader
 
 MAX_IMAGE_BYTES = 64 * 2**20

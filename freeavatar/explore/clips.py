@@ -17,6 +17,7 @@ from freeavatar.explore.lens import Lens, renderer_of
 from freeavatar.explore.sheets import MOMENTS, SheetWriter, read_cell, sheet_path
 from freeavatar.faces import track_faces
 from freeavatar.files import make_folder, replacing
+from freeavatar.images import Frame
 from freeavatar.models import EMBEDDING_SIZE
 from freeavatar.performance.editing import edit, neutral_of
 from freeavatar.performance.settings import AnimateOptions
@@ -26,7 +27,7 @@ from freeavatar.pipeline.sources import Source, open_source
 from freeavatar.pipeline.tracking import Track, TrackBuilder, tracked_frames
 from freeavatar.render import Look
 from freeavatar.rig import Controls
-from freeavatar.video import Frame, VideoReader
+from freeavatar.video import VideoReader
 
 ACTOR = "actor"
 """Name of the actor's own path."""

@@ -7,7 +7,7 @@ from freeavatar.errors import InputError
 from freeavatar.faces.align import CROP_SIZE, align_matrix, inverse_matrix, transform_points, warp_image
 from freeavatar.faces.detect import MIN_SCORE, detect_faces, refine_face
 from freeavatar.faces.retina import Face, overlap
-from freeavatar.video import Frame
+from freeavatar.images import Frame
 
 Box = tuple[float, float, float, float]
 """Left, top, width and height, in pixels."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from freeavatar.faces.detect import detect_faces
 from freeavatar.faces.retina import Face, overlap
-from freeavatar.video import Frame
+from freeavatar.images import Frame
 
 CHOICE_TIME = 1.0
 """Time from the first face during which others may turn up and are counted, in seconds."""

@@ -16,7 +16,7 @@ from freeavatar.faces.pose import head_pose
 from freeavatar.faces.retina import Face
 from freeavatar.faces.smooth import LOOKAHEAD, smooth_points
 from freeavatar.faces.tracker import FaceTracker
-from freeavatar.video import Frame
+from freeavatar.images import Frame
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from freeavatar.faces.align import align_matrix, crop_face
 from freeavatar.faces.detect import FaceMeter, detect_faces, refine_face
 from freeavatar.faces.lineup import CHOICE_TIME, Lineup, search_reach
 from freeavatar.faces.retina import Face, overlap
-from freeavatar.video import Frame
+from freeavatar.images import Frame
 
 _LONGEST_GAP = 0.25
 """Time between two frames beyond which the track is broken, in seconds."""

@@ -9,8 +9,8 @@ from freeavatar.avatars import Avatar, avatar_path
 from freeavatar.files import content_id
 from freeavatar.models import PORTRAIT_SIZE, Bundle, Identity
 from freeavatar.models.identity import load_identity
-from freeavatar.pipeline.face_view import FaceView
 from freeavatar.render import Renderer
+from freeavatar.render.face_view import FaceView
 from freeavatar.rig import ARKIT
 
 

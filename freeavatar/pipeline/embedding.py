@@ -7,14 +7,16 @@ from typing import Any
 import cv2
 import numpy as np
 
+from freeavatar.avatars import DEFAULT_AVATAR, load_avatar
 from freeavatar.errors import FaceError, InputError
 from freeavatar.faces import CROP_SIZE, TrackedFrame, track_faces
 from freeavatar.files import make_folder, replacing
+from freeavatar.images import Frame
 from freeavatar.models import Bundle, open_bundle
 from freeavatar.models.device import choose_device
+from freeavatar.pipeline.acting import act, identity_of
 from freeavatar.pipeline.sources import named_images
 from freeavatar.pipeline.tracking import TrackBuilder
-from freeavatar.video import Frame
 
 Named = tuple[str, np.ndarray]
 
@@ -24,6 +26,7 @@ def embed(
     *,
     out: str | Path,
     is_aligned: bool = False,
+    has_rigs: bool = False,
     device: str = "auto",
     bundle: Bundle | None = None,
     on_progress: Callable[[int], None] | None = None,
@@ -34,13 +37,15 @@ def embed(
         inputs: images, folders, zips and videos.
         out: the ``.npz`` to write.
         is_aligned: the images are upright crops with the loose margin; nothing is detected.
+        has_rigs: decode ARKit's blendshapes as well, as the default avatar plays them, frame by frame.
         device: auto, cpu, cuda or mps.
         bundle: weights; default the adopted ones.
         on_progress: called with the number of images done.
 
     Returns:
         What was written: ``paths`` (N,), ``embedding`` (N, 16) of unit length, ``feature`` (N, D),
-        ``confidence`` (N,) and ``bundle``, the id of the weights; rows without a face are zeros with confidence 0.
+        ``confidence`` (N,) and ``bundle``, the id of the weights; with ``has_rigs`` also ``rig`` (N, 52) in [0, 1], in
+        the order of :data:`freeavatar.rig.ARKIT`; rows without a face are zeros with confidence 0.
 
     Raises:
         InputError, VideoError: an input cannot be read.
@@ -68,6 +73,9 @@ def embed(
         "confidence": track.confidence,
         "bundle": np.array(bundle.id),
     }
+    if has_rigs:
+        rigs = act(track.features, identity_of(load_avatar(DEFAULT_AVATAR), bundle), bundle)
+        arrays["rig"] = rigs * (track.confidence > 0)[:, None]
     with replacing(target) as temporary, temporary.open("wb") as file:
         np.savez(file, **arrays)
     return arrays

@@ -10,6 +10,7 @@ from freeavatar.avatars import Avatar, retarget
 from freeavatar.errors import FaceError
 from freeavatar.export import Moment
 from freeavatar.faces import Face, FaceTracker, crop_face, head_pose
+from freeavatar.images import Frame
 from freeavatar.models import Bundle
 from freeavatar.performance.editing import Neutral, edit
 from freeavatar.performance.filters import CausalFilter, OneEuro
@@ -18,7 +19,6 @@ from freeavatar.pipeline.acting import act, drive_of, identity_of
 from freeavatar.pipeline.tracking import encode_crops
 from freeavatar.render import Look, Renderer
 from freeavatar.rig import ARKIT, Curves
-from freeavatar.video import Frame
 
 CALIBRATION_TIME = 0.6
 """Seconds before a press of the button that are averaged to the neutral face."""

@@ -8,49 +8,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from freeavatar.errors import InputError
-from freeavatar.video import LARGEST, Frame, VideoReader
+from freeavatar.images import IMAGES, Frame, decode_image, is_image, read_image
+from freeavatar.video import LARGEST, VideoReader
 
-IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"})
-"""Endings of files read as images."""
 FOLDER_RATE = Fraction(30)
 """Rate at which the images of a folder follow one another."""
-
-
-def decode_image(data: bytes, name: str) -> np.ndarray:
-    """Decode an image file to HWC uint8 RGB, upright.
-
-    Raises:
-        InputError: not an image OpenCV can read.
-    """
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    except cv2.error as error:
-        raise InputError("{} is damaged or larger than a thousand megapixels: give a smaller image.", name) from error
-    if pixels is None:
-        raise InputError("{} is not a readable image: give a PNG, JPEG, WebP, BMP or TIFF.", name)
-    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-
-
-def is_image(path: Path) -> bool:
-    """Whether a file's ending is an image's; hidden files, such as macOS's ``._a.jpg``, are none."""
-    return path.suffix.lower() in IMAGES and not path.name.startswith(".")
-
-
-def read_image(path: Path) -> np.ndarray:
-    """Read an image file to HWC uint8 RGB, upright.
-
-    Raises:
-        InputError: it cannot be read, or is no image OpenCV knows.
-    """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError("cannot read {} ({}): give an image that exists.", path, error.strerror) from error
-    return decode_image(data, str(path))
 
 
 def images_in(folder: Path) -> list[Path]:

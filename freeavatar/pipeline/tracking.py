@@ -10,13 +10,13 @@ import torch
 
 from freeavatar.errors import FaceError
 from freeavatar.faces import TrackedFrame, track_faces
+from freeavatar.images import Frame
 from freeavatar.models import EMBEDDING_SIZE, Encoder, view_of_crops
 from freeavatar.performance.settings import AnimateOptions
 from freeavatar.pipeline.progress import Progress, timed
 from freeavatar.pipeline.sources import Source
 from freeavatar.pipeline.stages import ahead
 from freeavatar.rig import Curves
-from freeavatar.video import Frame
 
 BATCH = 16
 """Crops encoded together."""

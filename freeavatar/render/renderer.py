@@ -74,6 +74,7 @@ class Renderer:
         *,
         look: Look | None = None,
         camera: Camera | None = None,
+        view: np.ndarray | None = None,
         out: np.ndarray | None = None,
     ) -> np.ndarray:
         """One antialiased picture, as fast as it can be had; the same as :meth:`render` at supersample 2.
@@ -83,6 +84,7 @@ class Renderer:
             head: ``(3,)`` degrees yaw, pitch, roll; None leaves the head as modelled.
             look: size, lights and background; always 2 x 2 samples a pixel, whatever its ``supersample``.
             camera: default :meth:`camera`'s of the face.
+            view: ``(4, 4)`` similarity applied after the camera in clip space, e.g. to align a crop.
             out: ``(H, W, 3)`` uint8, or 4 without a background, to be filled; default a new array.
 
         Returns:
@@ -103,7 +105,7 @@ class Renderer:
         turn = np.eye(3, dtype=np.float32) if head is None else head_matrix(np.asarray(head))
         if self.device.type == "cpu":
             self._fused = self._fused or FusedRenderer(self.avatar)
-            self._fused.draw(weights, turn, look, camera, out)
+            self._fused.draw(weights, turn, look, camera, out, view=view)
             return out
         with torch.inference_mode():
             image = self.render(
@@ -111,6 +113,7 @@ class Renderer:
                 head=None if head is None else np.asarray(head)[None],
                 look=replace(look, supersample=2),
                 camera=camera,
+                view=None if view is None else view[None],
             )
             out[:] = (image[0].permute(1, 2, 0) * 255 + 0.5).to(torch.uint8).cpu().numpy()
         return out

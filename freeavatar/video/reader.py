@@ -18,6 +18,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from freeavatar.errors import Message, VideoError
+from freeavatar.images import Frame
 from freeavatar.video.media import open_media, read_packets, seek_before, tidy_rate
 
 _log = logging.getLogger(__name__)
@@ -47,18 +48,6 @@ class VideoInfo:
     """Seconds; None where the file does not tell."""
     has_audio: bool
     """Whether the file has an audio track."""
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One frame of a video."""
-
-    index: int
-    """Place in the video, from 0."""
-    time: float
-    """Presentation time, seconds from the first frame read, strictly increasing."""
-    image: np.ndarray
-    """Upright RGB, ``(H, W, 3)`` uint8."""
 
 
 class VideoReader:

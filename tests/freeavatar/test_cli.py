@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from freeavatar.avatars import builtin_avatars
@@ -101,6 +102,12 @@ def test_people_are_listed_with_the_number_that_animate_takes(short_clip, tmp_pa
 def test_embed_writes_an_npz(short_clip, tmp_path, capsys):
     assert main(["embed", str(short_clip), "--out", str(tmp_path / "emb.npz")]) == 0
     assert "10 images, 0 without a face" in capsys.readouterr().out
+
+
+def test_embed_writes_rigs_where_they_are_asked_for(short_clip, tmp_path):
+    assert main(["embed", str(short_clip), "--rigs", "--out", str(tmp_path / "emb.npz")]) == 0
+    rigs = np.load(tmp_path / "emb.npz")["rig"]
+    assert rigs.shape == (10, 52) and 0 <= rigs.min() < rigs.max() <= 1
 
 
 @pytest.mark.parametrize(

@@ -175,14 +175,16 @@ def _blinking(
 
 def _teeth(source: HeadSource, body: np.ndarray, targets: np.ndarray, smile: Smile) -> Part:
     strips, seam = {}, body[[LANDMARKS["lip_inner_2"], LANDMARKS["lip_inner_6"]]].mean(0)
+    middle = np.array([body[source.groups["helper-upper-teeth"], 0].mean(), 0, 0])
     row = source.target_names.index
     for jaw, bite in BITES.items():
         group = source.groups[f"helper-{jaw}-teeth"]
         moves = targets[:, group]
         moves[[row("jawLeft"), row("jawRight")]] *= SIDEWAYS
         moves[row("mouthFunnel")] += np.multiply(ROUNDED, (1, 1 if jaw == "upper" else -1, 1))
-        strips[jaw] = (seat(body[group], jaw == "upper", seam, bite), moves)
-    return build_teeth(strips, smile)
+        strips[jaw] = (seat(body[group] - middle, jaw == "upper", seam, bite), moves)
+    teeth = build_teeth(strips, smile)
+    return replace(teeth, positions=teeth.positions + middle)
 
 
 def _rested_tongue(tongue: np.ndarray, scale: float) -> np.ndarray:

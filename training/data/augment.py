@@ -14,6 +14,8 @@ from training.engine.batches import Batch
 
 _GRAINS = 128
 """Pictures of noise kept for the whole run: drawing noise afresh would cost more than all the rest."""
+_SHADE = 0.2
+"""Largest deviation of the logarithm of light from place to place, as soft as 4 x 4 numbers over a view are."""
 _PREFIX = "jitter_"
 
 
@@ -56,6 +58,7 @@ def draw_jitter(size: int, mirror: Tensor, generator: torch.Generator, *, religh
             "gamma": uniform(-0.4, 0.4), "contrast": uniform(0.65, 1.35), "light": uniform(-0.15, 0.15),
             "noise": uniform(-0.04, 0.04), "grain": torch.randint(_GRAINS, (count,), generator=generator),
         }  # fmt: skip
+        drawn["shade"] = _SHADE * uniform(0, 1).view(-1, 1, 1, 1) * torch.randn(count, 1, 4, 4, generator=generator)
         erased = torch.nonzero(uniform(0, 1) < 1 / 8).flatten()
         heights, widths = uniform(size / 8, size / 3)[erased], uniform(size / 8, size / 3)[erased]
         tops, lefts = uniform(0, 1)[erased] * (size - heights), uniform(0, 1)[erased] * (size - widths)
@@ -78,7 +81,8 @@ def jittered(crops: Tensor, size: int, batch: Batch) -> Tensor:
     views[soft] = avg_pool2d(views[soft], 3, 1, 1, count_include_pad=False)
     views[small] = interpolate(avg_pool2d(views[small], 2), scale_factor=2, mode="bilinear")
     gamma, contrast, light, noise = (drawn[name].view(shape) for name in ("gamma", "contrast", "light", "noise"))
-    views = views.clamp_min_(1e-3).log_().mul_(gamma.exp()).exp_()
+    shade = interpolate(drawn["shade"], views.shape[-2:], mode="bicubic", align_corners=False)
+    views = views.clamp_min_(1e-3).log_().mul_(gamma.exp()).add_(shade).exp_()
     views.sub_(0.5).mul_(contrast).add_(light + 0.5)
     views.addcmul_(_grains(size, views.device)[drawn["grain"]], noise).clamp_(0, 1)
     return _erase(views, drawn)

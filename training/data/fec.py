@@ -14,7 +14,7 @@ from freeavatar.errors import InputError
 from freeavatar.faces import CROP_SIZE, crop_face
 from freeavatar.fec import FecFace, FecRow, find_face, read_fec
 from freeavatar.files import make_folder, replacing
-from freeavatar.pipeline.sources import read_image
+from freeavatar.images import read_image
 from training.data.triplets import KINDS, SEPARATOR, Triplets, make_triplets
 
 logger = logging.getLogger(__name__)

@@ -6,6 +6,7 @@ they lie; all others are decoded into one ``images_*.npy`` in a folder of caches
 
 import hashlib
 import logging
+import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,7 +24,7 @@ from tqdm import tqdm
 from freeavatar.errors import InputError
 from freeavatar.faces import CROP_SIZE, crop_face, detect_faces, refine_face
 from freeavatar.files import make_folder, replacing
-from freeavatar.pipeline.sources import IMAGES, decode_image, is_image
+from freeavatar.images import IMAGES, decode_image, is_image
 from training.data.triplets import SEPARATOR, split_id
 
 logger = logging.getLogger(__name__)
@@ -57,8 +58,8 @@ class ImagePool:
 
 
 def crop_size(view: int) -> int:
-    """Side of the loose crops that views of ``view`` pixels are cut from: no coarser than the view."""
-    return CROP_SIZE * -(-view * 6 // (5 * CROP_SIZE))
+    """Side of the loose crops that views of ``view`` pixels are cut from: at most a third coarser than the view."""
+    return CROP_SIZE * max(1, round(view * 6 / (5 * CROP_SIZE)))
 
 
 def list_images(sources: Iterable[Path]) -> list[str]:
@@ -202,7 +203,8 @@ def _decode_into(
     out = np.lib.format.open_memmap(path, "w+", np.uint8, (len(files), size, size))
     found = np.zeros(len(files), bool)
     images = _contents(files, arrays)
-    with ThreadPoolExecutor(2) as pool, tqdm(total=len(files), desc="decoding images", disable=None) as progress:
+    progress = tqdm(total=len(files), desc="decoding images", disable=None)
+    with ThreadPoolExecutor(os.cpu_count()) as pool, progress:
         for start in range(0, len(files), _CHUNK):
             chunk = list(islice(images, _CHUNK))
             crops = pool.map(lambda item: _crop(item[0], item[1], size, is_aligned), chunk)

@@ -6,6 +6,7 @@ import numpy as np
 
 from freeavatar.render import Light, Lighting
 from freeavatar.rig import ARKIT, mirrored
+from training.data.emotions import PROTOTYPES, emotional_rig
 
 INDEX = {name: k for k, name in enumerate(ARKIT)}
 _RAREST = (
@@ -32,6 +33,8 @@ _SIDED = tuple(
     if name.endswith("Left") and not name.startswith(("eyeLook", "jaw", "mouthLeft"))
 )
 """Pairs of channels that do the same to either side of the face."""
+_EMOTIONAL = 0.35
+"""Share of emotional faces among what is drawn by default."""
 _REGIONS = ("brow", "eye", "mouth", "cheek", "jaw", "nose")
 
 
@@ -48,6 +51,8 @@ class RigSampler:
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """One rig, ``(52,)`` float32 in [0, 1]."""
+        if not (self.is_natural or self.is_rare) and rng.uniform() < _EMOTIONAL:
+            return self._emotional(rng)
         kind = 0.0 if self.is_natural or self.is_rare else rng.uniform()
         rig = np.zeros(len(ARKIT), np.float32)
         if kind < 0.72:
@@ -66,6 +71,20 @@ class RigSampler:
         for name in added:
             self._add(rig, str(name), rng)
         if rng.uniform() < 0.4:
+            self._gaze(rig, rng)
+        return np.clip(self._consistent(rig, rng), 0, 1).astype(np.float32)
+
+    def _emotional(self, rng: np.random.Generator) -> np.ndarray:
+        """A face of an emotion, now and then one-sided, with a shape that does not belong to it, or while speaking."""
+        emotion = str(rng.choice([name for name in PROTOTYPES if name != "neutral"]))
+        rig = emotional_rig(emotion, rng, strength=rng.uniform(0.3, 1))
+        if rng.uniform() < 0.4:
+            rig = np.maximum(rig, self.seen[rng.integers(len(self.seen))] * rng.uniform(0.2, 0.7))
+        if rng.uniform() < 0.3:
+            rig = self._lean(rig, rng)
+        if rng.uniform() < 0.3:
+            self._add(rig, str(rng.choice(_RARE)), rng)
+        if rng.uniform() < 0.5:
             self._gaze(rig, rng)
         return np.clip(self._consistent(rig, rng), 0, 1).astype(np.float32)
 
@@ -135,6 +154,13 @@ def symmetric(rig: np.ndarray) -> np.ndarray:
 def draw_head(rng: np.random.Generator) -> np.ndarray:
     """Yaw, pitch and roll of a head, ``(3,)`` degrees."""
     return rng.normal(0, [13, 9, 6]) * rng.choice([0.3, 1.0, 1.4], p=[0.2, 0.6, 0.2])
+
+
+def draw_wide_head(rng: np.random.Generator) -> np.ndarray:
+    """As :func:`draw_head`, one head in eight turned as far as 60 degrees."""
+    if rng.uniform() < 1 / 8:
+        return np.array([rng.uniform(-60, 60), rng.uniform(-25, 25), rng.normal(0, 8)])
+    return draw_head(rng)
 
 
 def draw_lighting(rng: np.random.Generator) -> Lighting:

@@ -7,8 +7,10 @@ import torch
 from safetensors.torch import load_file
 from timm.models.vision_transformer import checkpoint_filter_fn
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from freeavatar.errors import WeightsError
+from freeavatar.models.encoder import CELL_SIZES, Encoder
 
 BACKBONE = "backbone.safetensors"
 """File of a pre-training run's weights, in timm's names."""
@@ -62,3 +64,20 @@ def load_imagenet(backbone: nn.Module) -> None:
         if old.shape != new.shape:
             raise WeightsError("{} has shape {} in the package, expected {}.", name, tuple(new.shape), tuple(old.shape))
     backbone.load_state_dict(dict(zip(own, tensors, strict=True)))
+
+
+def load_resized(encoder: Encoder, source: Encoder) -> None:
+    """Fill a CNN's encoder from one that differs in the size of its input alone: the map from the cells of the finer
+    maps to the feature is resampled to the new grid."""
+    state = source.state_dict()
+    weight = state["project.weight"]
+    parts, start = [weight[:, : source.backbone.num_features]], source.backbone.num_features
+    for stage, size in CELL_SIZES.items():
+        old, new = (
+            -(-one.config.image_size // one.backbone.feature_info[stage]["reduction"]) for one in (source, encoder)
+        )
+        cells = weight[:, start : start + size * old**2].view(-1, size, old, old)
+        start += size * old**2
+        cells = interpolate(cells, (new, new), mode="bilinear", align_corners=False) * (old / new) ** 2
+        parts.append(cells.flatten(1))
+    encoder.load_state_dict({**state, "project.weight": torch.cat(parts, 1)})

@@ -9,24 +9,15 @@ from torch.nn.functional import interpolate
 
 from freeavatar.avatars import load_avatar
 from freeavatar.models import Appearance, Encoder, Identities, NeuralRenderer, RigDecoder, to_luma
-from freeavatar.pipeline.face_view import FaceView
 from freeavatar.render import Look, Renderer
+from freeavatar.render.face_view import FaceView
 from freeavatar.rig import ARKIT, mirrored
 from training.data.portraits import Portraits, to_images
 from training.engine.batches import Batch
-from training.objectives.losses import picture_loss, rig_loss
+from training.objectives.losses import bounded, picture_loss, rig_loss
 from training.objectives.silver import SilverLoss
 
-LEAK = 0.05
-"""Slope beyond the ends of a control's range, so that a weight out of range can come back."""
 _CHUNK = 16
-
-
-def bounded(weights: Tensor) -> Tensor:
-    """Weights clamped to [0, 1], with a little gradient left outside."""
-    inside = weights.clamp(0, 1)
-    outside = LEAK * (weights - inside)
-    return inside + outside - outside.detach()
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,16 @@
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, cross_entropy, layer_norm, relu, smooth_l1_loss
 
+LEAK = 0.05
+"""Slope beyond the ends of a control's range, so that a weight out of range can come back."""
+
+
+def bounded(weights: Tensor) -> Tensor:
+    """Weights clamped to [0, 1], with a little gradient left outside."""
+    inside = weights.clamp(0, 1)
+    outside = LEAK * (weights - inside)
+    return inside + outside - outside.detach()
+
 
 def rig_loss(predicted: Tensor, target: Tensor, deviation: Tensor, weight: Tensor, *, is_exact: bool) -> Tensor:
     """Error between rigs in units of each channel's standard deviation, so that rare channels count.

@@ -3,25 +3,24 @@
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import torch
 
 from freeavatar.avatars.avatar import Avatar
 from freeavatar.avatars.glb import read_glb
 from freeavatar.errors import InputError
-from freeavatar.faces.align import CROP_SIZE, align_matrix
+from freeavatar.faces.align import CROP_SIZE, align_matrix, transform_points
 from freeavatar.render import Camera, Lighting, Look, Renderer
 from freeavatar.render.look import Color, head_matrix
 from freeavatar.rig import ARKIT, mirrored
 from training.data.labelled_faces import read_rows, read_silver_labels
-from training.data.rigs import RigSampler, draw_head, draw_lighting, one_sided, symmetric
+from training.data.rigs import RigSampler, draw_head, draw_lighting, draw_wide_head, one_sided, symmetric
+from training.renders.props import Props, draw_props, put_on
 from training.renders.workers import in_workers
 
 logger = logging.getLogger(__name__)
@@ -86,13 +85,15 @@ class Shot:
     """Error of the landmarks, in crop pixels, ``(5, 2)``."""
     lighting: Lighting
     background: tuple[Color, Color]
+    props: Props = field(default_factory=Props)
 
 
 def draw_shot(rig: np.ndarray, rng: np.random.Generator, config: RenderConfig) -> Shot:
     """Draw pose, lens, errors of the landmarks, light and background for a rig."""
-    head = draw_head(rng) * (0.7 if config.is_natural else 1.0)
+    head = 0.7 * draw_head(rng) if config.is_natural else draw_wide_head(rng)
     lens, slip = rng.uniform(12, 40), rng.normal(0, config.jitter, (5, 2))
-    return Shot(rig, head, lens, slip, draw_lighting(rng), _background(rng))
+    lighting, background = draw_lighting(rng), _background(rng)
+    return Shot(rig, head, lens, slip, lighting, background, Props() if config.is_natural else draw_props(rng))
 
 
 class FaceRenderer:
@@ -123,18 +124,17 @@ class FaceRenderer:
         frame = (clip[:, :2] / clip[:, 3:] + 1) / 2 * FRAME
         affine = align_matrix(frame)
         noise = shot.slip @ np.linalg.inv(affine[:, :2]).T
-        look = Look((CROP_SIZE, CROP_SIZE), shot.lighting, shot.background, 2)
-        weights = np.zeros((1, len(self.avatar.target_names)), np.float32)
-        weights[0, self._order] = rig
-        pose: dict[str, Any] = dict(head=head[None].astype(np.float32), camera=camera)
-        crop = self.renderer.render(
-            torch.from_numpy(weights), look=look, view=_crop_view(align_matrix(frame + noise)), **pose
-        )
+        weights = np.zeros(len(self.avatar.target_names), np.float32)
+        weights[self._order] = rig
+        view = _crop_view(align_matrix(frame + noise))
+        look = Look((CROP_SIZE, CROP_SIZE), shot.lighting, shot.background)
+        crop = self.renderer.picture(weights, head, look=look, camera=camera, view=view)
+        seen = transform_points(align_matrix(frame + noise), frame)
+        crop = put_on(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), seen, float(head[0]), shot.props)
         picture = np.empty(0)
         if has_frame:
-            loose = Look((FRAME, FRAME), look.lighting, look.background, 2)
-            picture = _to_uint8(self.renderer.render(torch.from_numpy(weights), look=loose, **pose))
-        return cv2.cvtColor(_to_uint8(crop), cv2.COLOR_RGB2GRAY), picture
+            picture = self.renderer.picture(weights, head, look=replace(look, size=(FRAME, FRAME)), camera=camera)
+        return crop, picture
 
 
 def _background(rng: np.random.Generator) -> tuple[Color, Color]:
@@ -143,17 +143,13 @@ def _background(rng: np.random.Generator) -> tuple[Color, Color]:
     return tuple(top), tuple(bottom)
 
 
-def _to_uint8(images: torch.Tensor) -> np.ndarray:
-    return (images[0].permute(1, 2, 0).numpy() * 255 + 0.5).astype(np.uint8)
-
-
 def _crop_view(affine: np.ndarray) -> np.ndarray:
-    """Clip-space matrix ``(1, 4, 4)`` that does to the picture what ``affine`` does to a frame in pixels."""
+    """Clip-space matrix ``(4, 4)`` that does to the picture what ``affine`` does to a frame in pixels."""
     view = np.eye(4)
     view[:2, :2] = affine[:, :2] * FRAME / CROP_SIZE
     centre = affine @ [FRAME / 2, FRAME / 2, 1]
     view[:2, 3] = centre / CROP_SIZE * 2 - 1
-    return view[None]
+    return view
 
 
 def assign_expressions(config: RenderConfig) -> np.ndarray:

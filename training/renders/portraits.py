@@ -11,8 +11,8 @@ from tqdm import tqdm
 from freeavatar.avatars import Avatar, builtin_avatars, load_avatar
 from freeavatar.errors import InputError
 from freeavatar.models.identity import PORTRAIT_SIZE
-from freeavatar.pipeline.face_view import FaceView
 from freeavatar.render import Renderer
+from freeavatar.render.face_view import FaceView
 from freeavatar.rig import ARKIT
 from training.data.labelled_faces import read_silver_labels
 from training.data.rigs import RigSampler

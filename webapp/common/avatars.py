@@ -12,7 +12,7 @@ import gradio as gr
 
 from freeavatar.avatars import DEFAULT_AVATAR, OWN, Avatar, add_avatar, available_avatars, portrait_of, public_avatars
 from freeavatar.errors import FreeAvatarError, Message
-from freeavatar.pipeline.sources import read_image
+from freeavatar.images import read_image
 from freeavatar.render.preview import write_portrait
 from webapp.common.pictures import picture_url
 from webapp.common.words import language_of, say, translated, word

@@ -8,7 +8,7 @@ import numpy as np
 from freeavatar.errors import InputError
 from freeavatar.explore.sheets import encode_jpeg
 from freeavatar.files import data_url
-from freeavatar.pipeline.sources import decode_image
+from freeavatar.images import decode_image
 
 
 def picture_url(image: np.ndarray, *, height: int | None = None) -> str:

@@ -16,8 +16,8 @@ from freeavatar.errors import FaceError, InputError
 from freeavatar.explore.clips import ClipPath, face_at, load_path
 from freeavatar.explore.lens import Lens
 from freeavatar.faces import crop_face, detect_faces, refine_face
+from freeavatar.images import read_image
 from freeavatar.paths import home
-from freeavatar.pipeline.sources import read_image
 from webapp.explore.pool import Pool, crops_of, name_of
 
 _MOST_QUERIES = 64

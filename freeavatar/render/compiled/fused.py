@@ -58,7 +58,16 @@ class FusedRenderer:
         self.seconds = dict.fromkeys(PASSES, 0.0)
         """Time spent in each pass since the renderer was made."""
 
-    def draw(self, weights: np.ndarray, turn: np.ndarray, look: Look, camera: Camera, out: np.ndarray) -> None:
+    def draw(
+        self,
+        weights: np.ndarray,
+        turn: np.ndarray,
+        look: Look,
+        camera: Camera,
+        out: np.ndarray,
+        *,
+        view: np.ndarray | None = None,
+    ) -> None:
         """Draw one picture.
 
         Args:
@@ -67,10 +76,11 @@ class FusedRenderer:
             look: size, lights and background.
             camera: where from.
             out: ``(H, W, 3)`` uint8, or 4 where the look has no background; written.
+            view: ``(4, 4)`` similarity applied after the camera in clip space; default none.
         """
         with ops._parallel:
             self._prepare(look)
-            self._draw(weights, turn, look, camera, out)
+            self._draw(weights, turn, look, camera, out, np.eye(4) if view is None else view)
 
     def _prepare(self, look: Look) -> None:
         """Make what depends on size, lights and background, where they changed."""
@@ -93,7 +103,9 @@ class FusedRenderer:
             top, bottom = (np.array(c) * 255 for c in look.background or ((0, 0, 0), (0, 0, 0)))
             self._backdrop = ((look.size, look.background), (top + ramp * (bottom - top)).astype(np.float32))
 
-    def _draw(self, weights: np.ndarray, turn: np.ndarray, look: Look, camera: Camera, out: np.ndarray) -> None:
+    def _draw(
+        self, weights: np.ndarray, turn: np.ndarray, look: Look, camera: Camera, out: np.ndarray, view: np.ndarray
+    ) -> None:
         assert self._raster is not None and self._lit is not None
         raster, (lighting, lights) = self._raster, self._lit
         height, width = raster.shape
@@ -108,7 +120,7 @@ class FusedRenderer:
             self._layers.amounts[k] = min(max(layer.weight(by_name), 0), 1)
         pose.pose(self._rest, self._targets, self._weights, *self._head, turn, self._posed)
         lap()
-        raster.project(self._posed, camera.matrix(width / height))
+        raster.project(self._posed, (view @ camera.matrix(width / height)).astype(np.float32))
         lap()
         raster.bin()
         lap()
@@ -120,9 +132,10 @@ class FusedRenderer:
         lap()
         strength = np.float32(lighting.shadow if has_shadow else 0)
         scene = resolve.Scene(*lights, self._moments[1], strength, camera.eye.astype(np.float32))
+        depth = _sample_depth(camera, height, float(np.hypot(*view[:2, 0])))
         mesh = resolve.Mesh(self._triangles.reshape(-1), self._posed.reshape(-1), raster.clip.reshape(-1))
         resolve.resolve(
-            raster.ids, raster.plane, _sample_depth(camera, height), mesh, self._materials, self._layers, scene,
+            raster.ids, raster.plane, depth, mesh, self._materials, self._layers, scene,
             self._tones, self._backdrop[1], self._queues, numba.get_num_threads(), out,
         )  # fmt: skip
         lap()
@@ -140,11 +153,11 @@ class FusedRenderer:
 _KERNEL = np.array(KERNEL, np.float32)
 
 
-def _sample_depth(camera: Camera, height: int) -> float:
-    """The change of z / w at the target over the distance between two samples."""
+def _sample_depth(camera: Camera, height: int, zoom: float) -> float:
+    """The change of z / w at the target over the distance between two samples, ``zoom`` times as close as usual."""
     x, y, z = camera.target
     matrix = camera.matrix().astype(np.float64)
-    points = np.array([(x, y, z, 1.0), (*(np.array((x, y, z)) + camera.axes[2] * camera.extent / height), 1.0)])
+    points = np.array([(x, y, z, 1.0), (*(np.array((x, y, z)) + camera.axes[2] * camera.extent / height / zoom), 1.0)])
     clip = points @ matrix.T
     return float(abs(np.diff(clip[:, 2] / clip[:, 3])[0]))
 

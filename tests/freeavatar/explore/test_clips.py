@@ -15,9 +15,9 @@ from freeavatar.explore.clips import ACTOR, ClipPath, face_at, load_path, trace_
 from freeavatar.explore.export import Table, to_csv, to_list, to_npz, to_page
 from freeavatar.explore.lens import Lens, available_bundles
 from freeavatar.explore.sheets import SheetLayout, SheetWriter, draw_sheet, read_cell, sheet_path
+from freeavatar.images import decode_image
 from freeavatar.models import DEFAULT_WEIGHTS
 from freeavatar.models.library import DEFAULT
-from freeavatar.pipeline.sources import decode_image
 from tests.files import write_clip
 
 

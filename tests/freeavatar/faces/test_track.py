@@ -7,7 +7,8 @@ import pytest
 from freeavatar.errors import FaceError, InputError
 from freeavatar.faces import FaceTracker, TrackedFrame, crop_face, head_pose, track_faces
 from freeavatar.faces.smooth import LOOKAHEAD
-from freeavatar.video import Frame, VideoReader
+from freeavatar.images import Frame
+from freeavatar.video import VideoReader
 from tests.drawn_faces import DARK, POINTS, blank, distance, frames_of, stage
 from tests.files import SHARED
 

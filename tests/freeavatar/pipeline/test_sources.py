@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from freeavatar.errors import InputError
-from freeavatar.pipeline.sources import decode_image, open_source
+from freeavatar.images import decode_image
+from freeavatar.pipeline.sources import open_source
 
 
 def png(width: int, height: int) -> bytes:

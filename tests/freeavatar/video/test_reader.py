@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from freeavatar.errors import VideoError
-from freeavatar.video import Frame, VideoReader
+from freeavatar.images import Frame
+from freeavatar.video import VideoReader
 from freeavatar.video import reader as reader_module
 from freeavatar.video.reader import _Clock
 

@@ -4,8 +4,8 @@ import pytest
 from freeavatar.avatars import load_avatar
 from freeavatar.faces.align import align_matrix, transform_points
 from freeavatar.models.encoder import VIEW
-from freeavatar.pipeline.face_view import FaceView
 from freeavatar.render import Renderer
+from freeavatar.render.face_view import FaceView
 from freeavatar.rig import ARKIT
 
 
