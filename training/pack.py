@@ -145,7 +145,7 @@ def unpack(config: PackConfig) -> None:
                 target.write_bytes(archive.read(name))
             elif file == ARCHIVE:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                opened = faces.setdefault(target, zipfile.ZipFile(target, "a"))
+                opened = faces.get(target) or faces.setdefault(target, zipfile.ZipFile(target, "w"))
                 opened.writestr("/".join(rest), archive.read(name))
             else:
                 stacks.setdefault(target, []).append((archive, name))

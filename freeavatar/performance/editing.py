@@ -16,7 +16,8 @@ HEAD_LIMIT = np.array([50.0, 35.0, 35.0], np.float32)
 """Avatars' heads turn no further than this: yaw, pitch, roll in degrees."""
 
 Filter = Callable[[np.ndarray, np.ndarray, np.ndarray, float], np.ndarray]
-"""Values ``(T, K)``, their times, the cuts among them and the amount of smoothing in; smoothed values out."""
+"""Values ``(T, 52 + 3)`` of blendshapes and head, their times, the cuts among them and the amount of smoothing in;
+smoothed values out."""
 
 
 class Neutral(NamedTuple):
@@ -28,7 +29,13 @@ class Neutral(NamedTuple):
     """Yaw, pitch, roll, ``(3,)`` degrees."""
 
 
-def edit(raw: Curves, settings: EditSettings, neutral: Neutral, *, smooth: Filter = motion.smooth) -> Curves:
+def centred(values: np.ndarray, times: np.ndarray, cuts: np.ndarray, amount: float) -> np.ndarray:
+    """The :data:`Filter` of a file's curves: looks both ways, and leaves blinks and plosives as quick as they were."""
+    smoothed = motion.smooth(values, times, cuts, amount)
+    return np.concatenate([motion.keep_fast(values[:, :-3], smoothed[:, :-3]), smoothed[:, -3:]], axis=1)
+
+
+def edit(raw: Curves, settings: EditSettings, neutral: Neutral, *, smooth: Filter = centred) -> Curves:
     """Calibrate, smooth and scale curves.
 
     Args:

@@ -18,6 +18,8 @@ MAX_BASELINE = 0.35
 """Automatic calibration takes at most this much off a channel."""
 SHORTEST_CLIP = 1.0
 """Seconds a clip must last for its neutral to be found in it: a single picture has none to show."""
+FAST = (0.06, 0.18)
+"""What smoothing may take off a blendshape, and what it may not: blinks and plosives are shorter than its kernel."""
 NEUTRAL_WINDOW = 0.25
 """Seconds to either side of a marked neutral moment that are averaged."""
 
@@ -132,3 +134,18 @@ def smooth(values: np.ndarray, times: np.ndarray, cuts: np.ndarray, amount: floa
     has_slope = spread > 1e-6 * zeroth**2
     line = (second * plain - first * sloped) / np.where(has_slope, spread, 1)
     return np.where(has_slope, line, plain / zeroth).astype(values.dtype)
+
+
+def keep_fast(values: np.ndarray, smoothed: np.ndarray) -> np.ndarray:
+    """Give back to smoothed rig weights what was too much to be noise: ``(T, K)``.
+
+    Noise is small against a blink: a difference below the first of :data:`FAST` stays off, one beyond the second comes
+    back whole, and between them it fades.
+
+    Args:
+        values: as they were, ``(T, K)``.
+        smoothed: what :func:`smooth` made of them, ``(T, K)``.
+    """
+    taken = values - smoothed
+    share = np.clip((np.abs(taken) - FAST[0]) / (FAST[1] - FAST[0]), 0, 1)
+    return smoothed + taken * share * share * (3 - 2 * share)
