@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # One stage of the training on a bare CUDA machine, each at most eight minutes: what ran, and how fast, goes to OUT/log.
 #
-#     bash training/on_gpu.sh checks|encoder|vit|renderer|decoder|job
+#     bash training/on_gpu.sh checks|encoder|vit|renderer|decoder|job [OPTIONS OF ITS LAST COMMAND]
 #
 # Python 3.12 with torch, timm, numba, OpenCV and ONNX Runtime is taken as given; WHEELS is a folder of what else
 # `training` imports (tyro, docstring_parser, platformdirs, typing_extensions, pydantic, pydantic_core,
@@ -10,9 +10,10 @@
 # `decoder` takes the renderer that `renderer` left in RUNS, and the encoder of ENCODER. DEVICE=cpu tries it out.
 set -euo pipefail
 stage=${1:?say which: checks, encoder, vit, renderer, decoder or job}
+shift
 data=${DATA:-/tmp/data} out=${OUT:-/tmp/out} weights=${WEIGHTS:-freeavatar/weights/default}
 runs=${RUNS:-/tmp/runs} minutes=${MINUTES:-6} workers=${WORKERS:-12} batch=${BATCH:-512} device=${DEVICE:-cuda}
-export PYTHONUNBUFFERED=1 OMP_NUM_THREADS=2
+export PYTHONUNBUFFERED=1 OMP_NUM_THREADS="${OMP_NUM_THREADS:-2}"
 mkdir -p "$out" "$runs"
 
 python() {
@@ -44,7 +45,7 @@ checks)
     python freeavatar animate examples/actor.mp4 --avatar ines --device cuda --out "$out/animate"
     ;;
 encoder)
-    train --start "$weights" --image-size "${VIEW:-144}" --rate "${RATE:-1.2e-3}" --out "$runs/encoder"
+    train --start "$weights" --image-size "${VIEW:-144}" --rate "${RATE:-1.2e-3}" --out "$runs/encoder" "$@"
     cp -r "$runs/encoder/weights" "$out/encoder"
     cp "$runs/encoder/metrics.jsonl" "$out/encoder" || echo "too short a run for metrics"
     ;;
@@ -69,7 +70,7 @@ decoder)
         --teacher "${ENCODER:-$weights}" --neural-renderer "$runs/rig2img/weights" --portraits "$data/portraits" \
         --data.faces "$data/faces" --data.renders $(renders) --losses.distillation 2.0 --losses.rig 0.3 \
         --engine.rate 2.5e-4 --engine.out "$runs/decoder" --engine.minutes "$minutes" --engine.workers "$workers" \
-        --engine.device "$device"
+        --engine.device "$device" "$@"
     cp -r "$runs/decoder/weights" "$out/decoder"
     cp "$runs/rig2img/fidelity.json" "$out/decoder" || echo "the renderer was not measured"
     ;;

@@ -34,7 +34,8 @@ def random_views(
     Returns:
         ``(B, 1, size, size)`` float32 in [0, 1].
     """
-    return jittered(crops, size, draw_jitter(size, mirror, generator, relight=relight))
+    drawn = draw_jitter(size, mirror, generator, relight=relight)
+    return jittered(crops, size, {name: values.to(crops.device) for name, values in drawn.items()})
 
 
 def draw_jitter(size: int, mirror: Tensor, generator: torch.Generator, *, relight: bool = True) -> Batch:

@@ -27,7 +27,7 @@ VIEWS = 2
 """Views of each image: one as it is, one mirrored; jittered, re-lit and blurred each in its own way."""
 ENCODED_VIEWS = 8
 """Views of an image that a backbone which stays as it is encodes once, at most."""
-_CHUNK = 64
+_CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,9 @@ def _digest(ids: Sequence[str], encoder: Encoder, *more: object) -> str:
 def _encode(pool: ImagePool, encoder: Encoder, device: torch.device) -> Features:
     feature = np.empty((len(pool), VIEWS, encoder.config.feature_size), np.float16)
     embedding = np.empty((len(pool), VIEWS, encoder.embed.out_features), np.float16)
-    for rows, view, crops in _views_of(pool, encoder.config.image_size, VIEWS, is_relit=True):
+    for rows, view, crops in _views_of(pool, encoder.config.image_size, VIEWS, is_relit=True, device=device):
         with torch.inference_mode():
-            found = encoder(crops.to(device))
+            found = encoder(crops)
         feature[rows, view], embedding[rows, view] = (values.float().cpu().numpy() for values in found)
     return Features(feature, embedding)
 
@@ -114,17 +114,20 @@ def _encode(pool: ImagePool, encoder: Encoder, device: torch.device) -> Features
 def _pool_into(path: Path, pool: ImagePool, encoder: Encoder, views: int, is_relit: bool, device: torch.device) -> None:
     shape = (len(pool), views, encoder.project.in_features)
     out = np.lib.format.open_memmap(path, "w+", np.float16, shape)
-    for rows, view, crops in _views_of(pool, encoder.config.image_size, views, is_relit=is_relit):
+    for rows, view, crops in _views_of(pool, encoder.config.image_size, views, is_relit=is_relit, device=device):
         with torch.inference_mode():
-            out[rows, view] = encoder.pool(crops.to(device)).float().cpu().numpy()
+            out[rows, view] = encoder.pool(crops).float().cpu().numpy()
     out.flush()
 
 
-def _views_of(pool: ImagePool, size: int, views: int, *, is_relit: bool) -> Iterator[tuple[np.ndarray, int, Tensor]]:
-    """Numbers of images, which view of them, and these ``(B, 1, size, size)``; every other view is mirrored."""
+def _views_of(
+    pool: ImagePool, size: int, views: int, *, is_relit: bool, device: torch.device
+) -> Iterator[tuple[np.ndarray, int, Tensor]]:
+    """Numbers of images, which view of them, and these ``(B, 1, size, size)`` on the device; every other view is
+    mirrored."""
     for start in tqdm(range(0, len(pool), _CHUNK), desc="encoding", disable=None):
         rows = np.arange(start, min(start + _CHUNK, len(pool)))
-        crops = torch.from_numpy(pool.gather(rows))[:, None].float() / 255
+        crops = torch.from_numpy(pool.gather(rows))[:, None].to(device).float() / 255
         for view in range(views):
             mirror = torch.full((len(rows),), bool(view % 2))
             cut = random_views(crops, size, mirror, generator_of(5, start, view), relight=is_relit)
