@@ -183,11 +183,11 @@ def main(config: FacesConfig) -> None:
     rigs, plan = plan_pictures(config)
     config.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        plan = Path(folder) / "plan.json"
-        plan.write_text(json.dumps(
+        plan_file = Path(folder) / "plan.json"
+        plan_file.write_text(json.dumps(
             {"pictures": plan, "out": folder, "size": config.size, "samples": config.samples}
         ))  # fmt: skip
-        command = [config.blender, str(Path(__file__).resolve()), "--draw", str(plan)]
+        command = [config.blender, str(Path(__file__).resolve()), "--draw", str(plan_file)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         frames = [cv2.imread(str(Path(folder) / f"{k:05d}.png"))[..., ::-1] for k in range(len(plan))]
     np.save(config.out / "frames.npy", np.stack(frames))

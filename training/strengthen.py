@@ -4,10 +4,10 @@
     python -m training.strengthen --weights RUN/weights --renders /tmp/renders --out /tmp/bundle  # under a minute
 
 A decoder trained on squared error answers the mean of what might be, so its answers spread less than the truth. Here
-every channel gets a response, ``gain * (answer - threshold)``, that brings the distribution of its answers to that of
-the truth on people nobody trained on (HELD_OUT_RENDERS, of ``training.render_faces``): what is below the threshold is
-noise as often as not, and what is above is as strong as it was. The less a channel knows, the less it is raised. The
-response is folded into the decoder's last layer, so that nothing that decodes has to know of it.
+every channel gets a gain that brings the spread of its answers to that of the truth on people nobody trained on
+(HELD_OUT_RENDERS, of ``training.render_faces``), at most 2.5; the less a channel knows, the less it is raised. The gain
+is folded into the decoder's last layer, so that nothing that decodes has to know of it. Zones around 0 that stay 0 were
+tried and cost real faces more than they calm them: see training/LOG.md.
 """
 
 import json
@@ -28,12 +28,11 @@ from training.data.images import crop_size, list_images, open_images
 
 logger = logging.getLogger(__name__)
 
-_LEVELS = np.linspace(0.005, 0.995, 100)
-"""Quantiles at which two distributions are compared."""
-_THRESHOLDS = np.linspace(-0.05, 0.25, 31)
-_GAINS = np.linspace(0.8, 2.5, 35)
+_GAINS = np.linspace(1, 2.5, 61)
 _BLIND, _SEEING = 0.15, 0.45
 """Correlations with the truth below which a channel is not raised, and from which it may be raised in full."""
+_STILL = 1e-3
+"""Standard deviation below which a channel does nothing."""
 _CHUNK = 64
 
 
@@ -49,53 +48,35 @@ class StrengthenConfig:
     """Folder of the new bundle."""
 
 
-@dataclass(frozen=True)
-class Response:
-    """Of every channel, in the order of :data:`freeavatar.rig.ARKIT`."""
-
-    gain: np.ndarray
-    """``(52,)``."""
-    threshold: np.ndarray
-    """``(52,)``."""
-
-
-def fit_response(answers: np.ndarray, truth: np.ndarray) -> Response:
-    """The response that brings answers to the distribution of the truth, the same on both sides of the face.
+def fit_gains(answers: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Gains that bring answers to the spread of the truth, the same on both sides of the face.
 
     Args:
         answers: unbounded, ``(N, 52)``.
         truth: in [0, 1], ``(N, 52)``.
+
+    Returns:
+        ``(52,)``, in the order of :data:`freeavatar.rig.ARKIT`, from 1 to 2.5.
     """
-    twins = mirrored(ARKIT)
-    gain, threshold = np.ones(len(ARKIT)), np.zeros(len(ARKIT))
-    for k, twin in enumerate(twins):
-        if twin < k:
-            gain[k], threshold[k] = gain[twin], threshold[twin]
-            continue
+    gains = np.ones(len(ARKIT))
+    for k, twin in enumerate(mirrored(ARKIT)):
         mine, true = answers[:, [k, twin]].ravel(), truth[:, [k, twin]].ravel()
-        gain[k], threshold[k] = _fitted(mine, true)
-    return Response(gain, threshold)
+        if true.std() < _STILL or mine.std() < _STILL:
+            continue
+        known = np.clip((np.corrcoef(mine, true)[0, 1] - _BLIND) / (_SEEING - _BLIND), 0, 1)
+        spreads = np.clip(_GAINS[:, None] * mine, 0, 1).std(1)
+        enough = _GAINS[min(int(np.searchsorted(spreads, true.std())), len(_GAINS) - 1)]
+        gains[k] = 1 + known * (enough - 1)
+    return gains
 
 
-def _fitted(answers: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    if truth.std() < 1e-3 or answers.std() < 1e-6:
-        return 1.0, 0.0
-    known = np.clip((np.corrcoef(answers, truth)[0, 1] - _BLIND) / (_SEEING - _BLIND), 0, 1)
-    mine, true = np.quantile(answers, _LEVELS), np.quantile(truth, _LEVELS)
-    played = np.clip(_GAINS[:, None, None] * (mine - _THRESHOLDS[:, None]), 0, 1)
-    row, column = np.unravel_index(((played - true) ** 2).mean(-1).argmin(), played.shape[:2])
-    return float(1 + known * (_GAINS[row] - 1)), float(known * _THRESHOLDS[column])
-
-
-def fold(decoder: RigDecoder, response: Response) -> None:
-    """Make a decoder answer as the response says, in place."""
-    order = [ARKIT.index(name) for name in decoder.config.controls]
-    gain = torch.from_numpy(response.gain[order]).float()
-    threshold = torch.from_numpy(response.threshold[order]).float()
+def fold(decoder: RigDecoder, gains: np.ndarray) -> None:
+    """Multiply a decoder's answers by gains ``(52,)``, in place."""
+    own = torch.from_numpy(gains[[ARKIT.index(name) for name in decoder.config.controls]]).float()
     with torch.no_grad():
-        decoder.out.weight.mul_(gain[:, None])
-        decoder.skip.weight.mul_(gain[:, None])
-        decoder.out.bias.sub_(threshold).mul_(gain)
+        decoder.out.weight.mul_(own[:, None])
+        decoder.skip.weight.mul_(own[:, None])
+        decoder.out.bias.mul_(own)
 
 
 @torch.inference_mode()
@@ -114,30 +95,28 @@ def answers_of(bundle: Bundle, crops: np.ndarray) -> np.ndarray:
     return answers
 
 
-def strengthen(config: StrengthenConfig) -> Response:
-    """Write the stronger bundle.
+def strengthen(config: StrengthenConfig) -> dict[str, float]:
+    """Write the stronger bundle, and return the gain of each blendshape.
 
     Raises:
         InputError, WeightsError: the renders or the bundle are missing or damaged.
     """
     bundle = load_bundle(config.weights)
-    if "response" in bundle.info:
+    if "gains" in bundle.info:
         raise InputError("{} was strengthened before: give the bundle that its training wrote.", config.weights)
     truth = np.concatenate([np.load(folder / "rigs.npy") for folder in config.renders])
     size = crop_size(bundle.encoder.config.image_size)
     pool = open_images(list_images(config.renders), cache=config.out.parent, size=size)
-    response = fit_response(answers_of(bundle, pool.gather(np.arange(len(pool)))), truth)
-    fold(bundle.decoder, response)
-    described = {name: [round(float(g), 3), round(float(t), 3)]
-                 for name, g, t in zip(ARKIT, response.gain, response.threshold, strict=True)}  # fmt: skip
-    save_bundle(config.out, replace(bundle, info={**bundle.info, "response": described}))
-    return response
+    gains = fit_gains(answers_of(bundle, pool.gather(np.arange(len(pool)))), truth)
+    fold(bundle.decoder, gains)
+    named = {name: round(float(gain), 3) for name, gain in zip(ARKIT, gains, strict=True)}
+    save_bundle(config.out, replace(bundle, info={**bundle.info, "gains": named}))
+    return named
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        made = strengthen(tyro.cli(StrengthenConfig, description=__doc__))
-        print(json.dumps({n: round(float(g), 2) for n, g in zip(ARKIT, made.gain, strict=True)}))
+        print(json.dumps(strengthen(tyro.cli(StrengthenConfig, description=__doc__)), indent=1))
     except FreeAvatarError as error:
         sys.exit(f"training.strengthen: {error}")
