@@ -1,11 +1,12 @@
 """Give a bundle's rigs the strength that faces have: the last step before it is published.
 
-    python -m training.strengthen --weights RUN/weights --renders HELD_OUT_RENDERS --out BUNDLE
+    python -m training.strengthen --weights RUN/weights --faces FACES --renders HELD_OUT_RENDERS --out BUNDLE
     python -m training.strengthen --weights RUN/weights --renders /tmp/renders --out /tmp/bundle  # under a minute
 
 A decoder trained on squared error answers the mean of what might be, so its answers spread less than the truth. Here
-every channel gets a gain that brings the spread of its answers to that of the truth on people nobody trained on
-(HELD_OUT_RENDERS, of ``training.render_faces``), at most 2.5; the less a channel knows, the less it is raised. The gain
+every channel gets a gain that brings the spread of its answers to that of silver labels on real faces, or where these
+know nothing to that of the truth on people nobody trained on (HELD_OUT_RENDERS, of ``training.render_faces``), at most
+2.5; the less a channel knows, the less it is raised. The gain
 is folded into the decoder's last layer, so that nothing that decodes has to know of it. Zones around 0 that stay 0 were
 tried and cost real faces more than they calm them: see training/LOG.md.
 """
@@ -25,6 +26,8 @@ from freeavatar.errors import FreeAvatarError, InputError
 from freeavatar.models import Bundle, RigDecoder, load_bundle, save_bundle, view_of_crops
 from freeavatar.rig import ARKIT, mirrored
 from training.data.images import crop_size, list_images, open_images
+from training.data.labelled_faces import DEAD, FAINT, read_rows, read_silver_labels
+from training.data.triplets import SEPARATOR
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +49,11 @@ class StrengthenConfig:
     """Folders of training.render_faces, of people that were not trained on."""
     out: Path
     """Folder of the new bundle."""
+    faces: Path | None = None
+    """Folder with images.zip and labels.csv: channels that silver labels know get the spread that these have on real
+    faces, which is what a bundle is for."""
+    most: int = 3000
+    """Faces to take at most, spread evenly over the train split."""
 
 
 def fit_gains(answers: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -108,6 +116,13 @@ def strengthen(config: StrengthenConfig) -> dict[str, float]:
     size = crop_size(bundle.encoder.config.image_size)
     pool = open_images(list_images(config.renders), cache=config.out.parent, size=size)
     gains = fit_gains(answers_of(bundle, pool.gather(np.arange(len(pool)))), truth)
+    if config.faces is not None:
+        rows, labels = read_rows(config.faces / "labels.csv"), read_silver_labels(config.faces / "labels.csv")
+        step = -(-len(rows) // config.most)
+        ids = [f"{config.faces / 'images.zip'}{SEPARATOR}{row['file']}" for row in rows[::step]]
+        real = open_images(ids, cache=config.out.parent, size=size)
+        known = ~np.isin(ARKIT, (*DEAD, *FAINT))
+        gains[known] = fit_gains(answers_of(bundle, real.gather(np.arange(len(real)))), labels[::step])[known]
     fold(bundle.decoder, gains)
     named = {name: round(float(gain), 3) for name, gain in zip(ARKIT, gains, strict=True)}
     save_bundle(config.out, replace(bundle, info={**bundle.info, "gains": named}))

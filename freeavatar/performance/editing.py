@@ -10,10 +10,14 @@ from freeavatar.performance import motion
 from freeavatar.performance.profile import Profile
 from freeavatar.performance.regions import scale_regions
 from freeavatar.performance.settings import EditSettings
-from freeavatar.rig import Curves
+from freeavatar.rig import ARKIT, Curves
 
 HEAD_LIMIT = np.array([50.0, 35.0, 35.0], np.float32)
 """Avatars' heads turn no further than this: yaw, pitch, roll in degrees."""
+
+_QUICK = [k for k, name in enumerate(ARKIT) if name.startswith(("eyeBlink", "jawOpen", "mouthClose", "mouthFunnel",
+                                                               "mouthPress", "mouthPucker", "mouthRoll"))]  # fmt: skip
+"""What moves faster than the smoothing's kernel: lids that blink, and lips and jaw that speak."""
 
 Filter = Callable[[np.ndarray, np.ndarray, np.ndarray, float], np.ndarray]
 """Values ``(T, 52 + 3)`` of blendshapes and head, their times, the cuts among them and the amount of smoothing in;
@@ -32,7 +36,8 @@ class Neutral(NamedTuple):
 def centred(values: np.ndarray, times: np.ndarray, cuts: np.ndarray, amount: float) -> np.ndarray:
     """The :data:`Filter` of a file's curves: looks both ways, and leaves blinks and plosives as quick as they were."""
     smoothed = motion.smooth(values, times, cuts, amount)
-    return np.concatenate([motion.keep_fast(values[:, :-3], smoothed[:, :-3]), smoothed[:, -3:]], axis=1)
+    smoothed[:, _QUICK] = motion.keep_fast(values[:, _QUICK], smoothed[:, _QUICK])
+    return smoothed
 
 
 def edit(raw: Curves, settings: EditSettings, neutral: Neutral, *, smooth: Filter = centred) -> Curves:

@@ -18,7 +18,7 @@ MAX_BASELINE = 0.35
 """Automatic calibration takes at most this much off a channel."""
 SHORTEST_CLIP = 1.0
 """Seconds a clip must last for its neutral to be found in it: a single picture has none to show."""
-FAST = (0.06, 0.18)
+FAST = (0.1, 0.25)
 """What smoothing may take off a blendshape, and what it may not: blinks and plosives are shorter than its kernel."""
 NEUTRAL_WINDOW = 0.25
 """Seconds to either side of a marked neutral moment that are averaged."""

@@ -97,7 +97,7 @@ def test_images_are_decoded_once(sources, tmp_path):
 
 
 def test_views_are_never_finer_than_their_crops():
-    assert [crop_size(view) for view in (32, 112, 120, 128, 224)] == [144, 144, 144, 288, 288]
+    assert [crop_size(view) for view in (32, 112, 120, 128, 224)] == [144, 144, 144, 144, 288]
 
 
 def test_faces_of_photos_are_found_and_photos_without_one_left_out(actor_frames, tmp_path):

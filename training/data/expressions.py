@@ -11,9 +11,10 @@ from torch import Tensor
 from freeavatar.errors import InputError
 from freeavatar.models import Encoder
 from freeavatar.rig import ARKIT, mirrored
+from training.data.emotions import PROTOTYPES
 from training.data.features import Features, cached_features, joined
 from training.data.images import list_images
-from training.data.labelled_faces import read_rows, rigs_of
+from training.data.labelled_faces import read_rows, read_silver_labels
 from training.data.portraits import Portraits
 from training.data.triplets import SEPARATOR
 from training.engine.batches import Batch
@@ -72,7 +73,7 @@ class Expressions:
                 "there is no portrait of {}: render it with training.render_portraits.", ", ".join(strange)
             )
         self.renders = list_images(config.renders)
-        faces, self.labels = _faces_of(config)
+        faces, self.labels, self.emotions = _faces_of(config)
         self._ids, self._first = faces + self.renders, len(faces)
         self._played = len(faces) if config.faces else len(self._ids)
 
@@ -113,8 +114,9 @@ class Expressions:
 
         Returns:
             ``feature`` (R, F), ``mirrored`` (R, F; of the mirror image), ``embedding`` (R, 16), ``avatars`` (R,) and,
-            if there are any, ``labels`` (R, 52) of faces; ``rendered`` (R, F), ``rigs`` (R, 52) and ``players`` (R,) of
-            renders; with a teacher, its features of both, ``taught`` (2R, F).
+            if there are any, ``labels`` (R, 52) of faces on the rig's scale and their ``emotions`` (R,), places in
+            :data:`training.data.emotions.PROTOTYPES` or -1; ``rendered`` (R, F), ``rigs`` (R, 52) and ``players``
+            (R,) of renders; with a teacher, its features of both, ``taught`` (2R, F).
         """
         rng, real, rendered = self._index(step, part)
         side, shown = rng.integers(2, size=(2, self._half))
@@ -127,6 +129,7 @@ class Expressions:
         }  # fmt: skip
         if self.labels is not None:
             batch["labels"] = self._turned(self.labels[real], side)
+            batch["emotions"] = self.emotions[real]
         if self._taught is not None:
             rows, views = np.concatenate([real, shots]), np.concatenate([side, shown])
             batch["taught"] = _rows(self._taught.feature, rows, views)
@@ -145,15 +148,18 @@ def _rows(values: np.ndarray, rows: np.ndarray, views: np.ndarray) -> Tensor:
     return torch.from_numpy(values[rows, views]).float()
 
 
-def _faces_of(config: ExpressionConfig) -> tuple[list[str], Tensor | None]:
-    """Ids of faces, and their silver labels ``(N, 52)``, if there are any."""
+def _faces_of(config: ExpressionConfig) -> tuple[list[str], Tensor | None, Tensor]:
+    """Ids of faces, and their silver labels ``(N, 52)`` and emotions ``(N,)``, if there are any."""
     if config.faces is None:
         ids = list_images(config.images)
-        return ids[:: _stride(len(ids), config.most)], None
-    rows = read_rows(config.faces / "labels.csv")
-    rows = rows[:: _stride(len(rows), config.most)]
+        return ids[:: _stride(len(ids), config.most)], None, torch.empty(0, dtype=torch.long)
+    table = config.faces / "labels.csv"
+    rows = read_rows(table)
+    stride, known = _stride(len(rows), config.most), {name: k for k, name in enumerate(PROTOTYPES)}
     ids = [f"{config.faces / 'images.zip'}{SEPARATOR}{row['file']}" for row in rows]
-    return ids, torch.from_numpy(rigs_of(rows))
+    labels = torch.from_numpy(read_silver_labels(table))
+    emotions = torch.tensor([known.get(row.get("emotion") or "", -1) for row in rows])
+    return ids[::stride], labels[::stride], emotions[::stride]
 
 
 def _stride(total: int, most: int) -> int:

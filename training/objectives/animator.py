@@ -12,9 +12,10 @@ from freeavatar.models import Appearance, Encoder, Identities, NeuralRenderer, R
 from freeavatar.render import Look, Renderer
 from freeavatar.render.face_view import FaceView
 from freeavatar.rig import ARKIT, mirrored
+from training.data.emotions import PROTOTYPES, emotion_reader
 from training.data.portraits import Portraits, to_images
 from training.engine.batches import Batch
-from training.objectives.losses import bounded, picture_loss, rig_loss
+from training.objectives.losses import bounded, emotion_loss, picture_loss, rig_loss
 from training.objectives.silver import SilverLoss
 
 _CHUNK = 16
@@ -31,7 +32,9 @@ class AnimatorLosses:
     perceptual: float = 1.0
     """Embedding of real faces against that of the avatar that plays them."""
     silver: float = 1.0
-    """Silver labels of real faces."""
+    """Silver labels of real faces, on the rig's scale: as strong as they are."""
+    emotion: float = 0.1
+    """Human labels of real faces' emotions, read in their rigs."""
     symmetry: float = 0.2
     """A mirrored face gives the mirrored rig."""
     drive: float = 1.0
@@ -54,7 +57,7 @@ class Student(nn.Module):
                 identities behind a linear map.
         """
         super().__init__()
-        self.decoder, self.silver = decoder.requires_grad_(True), SilverLoss()
+        self.decoder, self.silver = decoder.requires_grad_(True), SilverLoss(is_on_rig_scale=True)
         self.identities = nn.ModuleDict(identities)
         for identity in identities.values():
             identity.requires_grad_(False)
@@ -151,7 +154,9 @@ class AnimatorObjective:
         self._teacher = teacher
         self._deviation, self._silver_deviation = deviations[0].clamp_min(0.08), deviations[1]
         self._all = torch.ones_like(self._deviation)
-        self._mirror = torch.tensor(mirrored(ARKIT), device=self._deviation.device)
+        device = self._deviation.device
+        self._mirror = torch.tensor(mirrored(ARKIT), device=device)
+        self._reader = tuple(part.to(device) for part in emotion_reader(tuple(PROTOTYPES)))
 
     def __call__(self, model: Any, batch: Batch) -> dict[str, Tensor]:
         """Weighted losses."""
@@ -163,6 +168,8 @@ class AnimatorObjective:
             found["rig"] = rig_loss(rendered, batch["rigs"], self._deviation, self._all, is_exact=True)
         if weights.silver:
             found["silver"] = model.silver(real, batch["labels"], self._silver_deviation)
+        if weights.emotion and "emotions" in batch:
+            found["emotion"] = emotion_loss(bounded(real) @ self._reader[0] + self._reader[1], batch["emotions"])
         if weights.symmetry:
             other = model.decoder.unbounded(batch["mirrored"], model.codes[batch["avatars"]])
             apart = (other[:, self._mirror] - real) / self._deviation

@@ -107,3 +107,13 @@ def test_smoothing_out_of_range_is_refused():
 def test_a_single_picture_is_not_calibrated_against_itself():
     value = np.full((1, 2), 0.9, np.float32)
     assert (motion.neutral_of(value, np.zeros(1), np.ones(1, bool), "auto") == 0).all()
+
+
+def test_a_blink_outlives_smoothing_and_noise_does_not():
+    times = np.arange(90) / 30
+    blink = np.exp(-0.5 * ((times - 1.5) / 0.04) ** 2)[:, None].astype(np.float32)
+    noise = np.random.default_rng(0).normal(0, 0.02, (90, 1)).astype(np.float32)
+    smoothed = smooth(blink + noise, times)
+    kept = motion.keep_fast(blink + noise, smoothed)
+    assert smoothed.max() < 0.75 and kept.max() > 0.95
+    assert np.abs(np.diff(kept[:30, 0], 2)).mean() < 0.3 * np.abs(np.diff(noise[:30, 0], 2)).mean()

@@ -51,6 +51,20 @@ def test_an_avatar_that_ships_looks_the_same_on_both_paths() -> None:
     assert (found > 6).mean() < 0.03
 
 
+def test_a_view_aligns_both_paths_alike(renderer: Renderer) -> None:
+    turned = np.deg2rad(20)
+    view = np.eye(4)
+    view[:2, :2] = 1.6 * np.array([(np.cos(turned), -np.sin(turned)), (np.sin(turned), np.cos(turned))])
+    view[:2, 3] = 0.2, -0.1
+    weights = np.array([0.4, 0.1], np.float32)
+    fast = renderer.picture(weights, look=SMALL, camera=CAMERA, view=view).astype(float)
+    image = renderer.render(
+        torch.from_numpy(weights)[None], look=replace(SMALL, supersample=2), camera=CAMERA, view=view[None]
+    )
+    found = np.abs(fast - image[0].permute(1, 2, 0).numpy() * 255).max(2)
+    assert found.mean() < 1.5 and np.abs(fast - renderer.picture(weights, look=SMALL, camera=CAMERA)).mean() > 5
+
+
 @pytest.mark.parametrize("surface", ["skin", "eye", "hair", "mouth", "plain"])
 @pytest.mark.parametrize("has_texture", [False, True])
 def test_every_surface_looks_the_same_on_both_paths(surface: Surface, has_texture: bool) -> None:
