@@ -5,8 +5,9 @@
         --count 200 --color --is-natural --seed 9
     python -m benchmarks.known_rigs --renders RENDERS [--peer peer.npz]
 
-``peer.npz`` comes from ``benchmarks/mediapipe_rigs.py``. Prints Pearson r over the pictures for every
-channel whose standard deviation is above 0.03.
+``peer.npz`` comes from ``benchmarks/mediapipe_rigs.py``. Prints Pearson r over the pictures, the slope
+of the answer regressed on the truth and the ratio of their spreads, for every channel whose standard deviation is above
+0.03.
 """
 
 from dataclasses import dataclass
@@ -53,14 +54,24 @@ def main(config: KnownRigsConfig) -> None:
     """Print the table."""
     truth = np.load(config.renders / "rigs.npy")
     found, missing = predict(np.load(config.renders / "frames.npy", mmap_mode="r"), config)
-    moving = truth.std(0) > 0.03
-    ours = correlation(found, truth)
-    peer = correlation(np.load(config.peer)["rigs"], truth) if config.peer else np.full(len(ARKIT), np.nan)
-    print(f"{'channel':22s} {'std':>5s} {'ours':>6s} {'peer':>6s}")
-    for k in np.flatnonzero(moving):
-        print(f"{ARKIT[k]:22s} {truth[:, k].std():5.2f} {ours[k]:6.2f} {peer[k]:6.2f}")
-    print(f"{len(truth)} pictures, {missing} without a face, {moving.sum()} moving channels")
-    print(f"mean r: ours {ours[moving].mean():.3f}, peer {peer[moving].mean():.3f}")
+    moving = np.flatnonzero(truth.std(0) > 0.03)
+    weight = truth[:, moving].std(0)
+    rows = {"ours": found} | ({"peer": np.load(config.peer)["rigs"]} if config.peer else {})
+    print(f"{'channel':22s} {'std':>5s}" + "".join(f"  {name}: r, slope, spread" for name in rows))
+    figures = {name: strength(values[:, moving], truth[:, moving]) for name, values in rows.items()}
+    for k, channel in enumerate(moving):
+        parts = "".join(f"  {r[k]:8.2f} {slope[k]:6.2f} {spread[k]:6.2f}" for r, slope, spread in figures.values())
+        print(f"{ARKIT[channel]:22s} {weight[k]:5.2f}{parts}")
+    print(f"{len(truth)} pictures, {missing} without a face, {len(moving)} moving channels")
+    for name, (r, slope, spread) in figures.items():
+        means = ", ".join(f"{np.average(v, weights=weight):.3f}" for v in (r, slope, spread))
+        print(f"{name}: mean r {r.mean():.3f}; r, slope, spread weighted by the truth's spread {means}")
+
+
+def strength(found: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each column, Pearson r, the slope of ``found`` regressed on ``truth``, and the ratio of their spreads."""
+    r, spread = correlation(found, truth), found.std(0) / truth.std(0)
+    return r, r * spread, spread
 
 
 if __name__ == "__main__":
