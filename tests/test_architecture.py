@@ -7,7 +7,7 @@ import pytest
 
 from tests.files import ROOT
 
-GROUND = {"errors", "files", "framing", "paths", "rig", "rotation"}
+GROUND = {"errors", "files", "framing", "images", "paths", "rig", "rotation"}
 """Modules of freeavatar that every folder of it may use."""
 FOLDERS = {
     "freeavatar": {
@@ -16,7 +16,7 @@ FOLDERS = {
         "models": set(),
         "avatars": set(),
         "performance": {"faces"},
-        "render": {"avatars"},
+        "render": {"faces", "models", "avatars"},
         "export": {"video", "avatars", "render"},
         "pipeline": {"video", "faces", "models", "avatars", "performance", "render", "export"},
         "explore": {"video", "faces", "models", "avatars", "performance", "render", "pipeline"},

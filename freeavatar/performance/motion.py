@@ -62,7 +62,7 @@ def neutral_of(values: np.ndarray, times: np.ndarray, found: np.ndarray, calibra
     if calibration == "auto":
         return np.minimum(np.quantile(values[found], 0.1, axis=0), MAX_BASELINE).astype(values.dtype)
     chosen = near_second(times, found, float(calibration))
-    return np.minimum(values[chosen].mean(0), 0.9)
+    return values[chosen].mean(0)
 
 
 def has_neutral(times: np.ndarray, found: np.ndarray) -> bool:
@@ -90,8 +90,8 @@ def near_second(times: np.ndarray, found: np.ndarray, second: float) -> np.ndarr
 
 
 def calibrate(values: np.ndarray, neutral: np.ndarray) -> np.ndarray:
-    """Take the neutral off rig weights, keeping 1 at 1: ``(T, K)`` in [0, 1]."""
-    return np.clip((values - neutral) / (1 - neutral), 0, 1)
+    """Take the neutral off rig weights, ``(T, K)`` in [0, 1]; 1 stays 1, unless the neutral is more than a half."""
+    return np.clip((values - neutral) / np.maximum(1 - neutral, 0.5), 0, 1)
 
 
 def smooth(values: np.ndarray, times: np.ndarray, cuts: np.ndarray, amount: float) -> np.ndarray:

@@ -89,7 +89,7 @@ class Live:
         """What this avatar's curves show of the actor at rest, below 1, so that each has room to move."""
         if self._rest is None:
             return Neutral(np.zeros(len(ARKIT), np.float32), np.zeros(3, np.float32))
-        return Neutral(np.minimum(self._decode(self._rest[0]), 0.9), self._rest[1])
+        return Neutral(self._decode(self._rest[0]), self._rest[1])
 
     def step(self, image: np.ndarray, time: float, settings: LiveSettings) -> Moment:
         """Animate one frame.

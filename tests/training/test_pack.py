@@ -31,8 +31,8 @@ def sources(tmp_path):
 
 def test_what_is_unpacked_is_what_was_packed(sources, tmp_path):
     renders, faces, _ = sources
-    parts = pack(PackConfig(sources, tmp_path / "parts", mib=0.02))
-    assert len(parts) > 2 and max(part.stat().st_size for part in parts) < 0.02 * 2**20
+    parts = pack(PackConfig(sources, tmp_path / "parts", mib=0.008))
+    assert len(parts) > 2 and max(part.stat().st_size for part in parts) < 0.008 * 2**20
     unpack(PackConfig((tmp_path / "parts",), tmp_path / "data", is_unpacking=True))
     assert np.array_equal(np.load(tmp_path / "data/renders/rigs.npy"), np.load(renders / "rigs.npy"))
     assert (tmp_path / "data/faces/labels.csv").read_bytes() == (faces / "labels.csv").read_bytes()

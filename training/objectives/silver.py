@@ -16,15 +16,16 @@ _SELDOM = 0.7
 
 class SilverLoss(nn.Module):
     """Dead channels are masked, faint ones count a tenth, and brows that the labels move together are compared by their
-    mean: their sides are kept near one another."""
+    mean."""
 
     def __init__(self, *, is_on_rig_scale: bool = False) -> None:
         """Set the loss up.
 
         Args:
             is_on_rig_scale: the labels are on the rig's scale, as ``read_silver_labels`` brings them to it, and rigs
-                are to be as strong as they say: only an offset is learned. Else the labels' own scale is learned
-                along with what is trained on them, and rigs may be weaker.
+                are to be as strong as they say: only an offset is learned, the sides of the brows are kept near one
+                another, and what faces hardly ever do near 0. Else the labels' own scale is learned along with what is
+                trained on them, and rigs may be weaker.
         """
         super().__init__()
         self._is_on_rig_scale = is_on_rig_scale
@@ -54,6 +55,8 @@ class SilverLoss(nn.Module):
         predicted, deviation = self._mean_brows(rigs * self.scale.exp() + self.shift), deviation.clamp_min(0.05)
         alive: Tensor = self._alive  # type: ignore[assignment]
         loss = rig_loss(predicted, self._mean_brows(labels), deviation, alive, is_exact=self._is_on_rig_scale)
+        if not self._is_on_rig_scale:
+            return loss
         uneven = ((rigs - rigs[:, self._pair]) / deviation).square().mean()  # type: ignore[index]
         return loss + _EVENNESS * uneven + _SELDOM * rigs[:, self._seldom].abs().mean()  # type: ignore[index]
 
