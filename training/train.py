@@ -231,7 +231,8 @@ class Objective:
         self._all = torch.ones_like(self._silver_std)
         has_emotions, has_rigs, has_lists = bool(mixture.classes), any(mixture.counts[:2]), bool(mixture.counts[2])
         sources = {"emotion_triplets": has_emotions, "rig_triplets": has_rigs, "listed_triplets": has_lists}
-        self._reader = tuple(part.to(device) for part in emotion_reader(mixture.classes)) if mixture.classes else None
+        is_read = has_emotions and config.losses.rig_emotion
+        self._reader = tuple(part.to(device) for part in emotion_reader(mixture.classes)) if is_read else None
         self._absent = {name for name, has_source in sources.items() if not has_source}
 
     def __call__(self, model: Any, batch: Batch) -> dict[str, Tensor]:
@@ -245,7 +246,7 @@ class Objective:
             "listed_triplets": triplet_loss(embedding, batch["by_list"], batch["margins"]),
             **self._rig_losses(model, rigs, batch["rigs"]),
         }
-        if self._reader is not None and self._weights.rig_emotion:
+        if self._reader is not None:
             matrix, offset = self._reader
             read = bounded(rigs[: self._real]) @ matrix + offset
             found["rig_emotion"] = emotion_loss(read, batch["emotions"])

@@ -156,7 +156,8 @@ class AnimatorObjective:
         self._all = torch.ones_like(self._deviation)
         device = self._deviation.device
         self._mirror = torch.tensor(mirrored(ARKIT), device=device)
-        self._reader = tuple(part.to(device) for part in emotion_reader(tuple(PROTOTYPES)))
+        reader = emotion_reader(tuple(PROTOTYPES)) if losses.emotion else ()
+        self._reader = tuple(part.to(device) for part in reader)
 
     def __call__(self, model: Any, batch: Batch) -> dict[str, Tensor]:
         """Weighted losses."""
