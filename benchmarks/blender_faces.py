@@ -36,7 +36,7 @@ class FacesConfig:
     """A Python that can import bpy."""
     out: Path
     labels: Path | None = None
-    """labels.csv of the faces whose silver rigs are re-enacted; default: single shapes only."""
+    """labels.csv of the faces whose rigs are re-enacted; default: single shapes only."""
     count: int = 200
     rare: float = 0.6
     """Share of pictures with rare shapes."""
@@ -49,12 +49,12 @@ class FacesConfig:
 def draw_rigs(config: FacesConfig, rng: np.random.Generator) -> np.ndarray:
     """Rigs ``(N, 52)`` in [0, 1]."""
     from freeavatar.rig import ARKIT
-    from training.data.labelled_faces import read_silver_labels
+    from training.data.labelled_faces import read_rigs
     from training.data.rigs import INDEX, RigSampler
 
     seen = np.zeros((1, len(ARKIT)), np.float32)
     if config.labels is not None:
-        seen = read_silver_labels(config.labels)
+        seen = np.nan_to_num(read_rigs(config.labels))
     sampler, rigs = RigSampler(seen, is_natural=True), []
     for _ in range(config.count):
         rig = sampler.draw(rng)

@@ -8,7 +8,7 @@ FACES is a folder with images.zip and labels.csv, of which the train split is us
 ``training.render_faces`` with ``--repeats 4 --sides`` and with ``--is-reenactment``. Writes a snapshot for each
 source that was given, naming the images where they lie:
 
-- ``silver.jsonl``: real faces whose silver rigs make the odd one out clear; dead channels do not count.
+- ``silver.jsonl``: real faces whose silver rigs make the odd one out clear; unknown channels do not count.
 - ``labels.jsonl``: real faces, the first two of one human label, classes drawn evenly, three persons.
 - ``recast.jsonl``: a render, its rig on another avatar, and another rig on its own avatar.
 - ``acted.jsonl``: a real face, a render of its silver rig, and a render of another's that is farther than the median.
@@ -26,9 +26,9 @@ import numpy as np
 import tyro
 
 from freeavatar.errors import FreeAvatarError, InputError
-from training.data.drawing import comparable, draw_acted, draw_classes, draw_clear, draw_recast
+from training.data.drawing import draw_acted, draw_classes, draw_clear, draw_recast
 from training.data.fec import AGREEMENT, cut_triplets, read_comparisons
-from training.data.labelled_faces import read_rows, read_silver_labels
+from training.data.labelled_faces import read_rigs, read_rows
 from training.data.triplets import SEPARATOR, Triplets, make_triplets, write_jsonl
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def build_triplets(config: BuildConfig) -> dict[str, Triplets]:
 def from_silver(config: BuildConfig, rng: np.random.Generator) -> Triplets:
     """Real faces whose silver rigs make the odd one out clear."""
     rows, ids, rigs = _faces(config)
-    found = draw_clear(comparable(rigs), config.count, rng)
+    found = draw_clear(rigs[:, _known(rigs)], config.count, rng)
     return _named(ids, found, kinds_of([row.get("emotion", "") for row in rows], found))
 
 
@@ -129,7 +129,7 @@ def from_pairs(config: BuildConfig, rng: np.random.Generator) -> Triplets:
 
 def from_acted(config: BuildConfig, rng: np.random.Generator) -> Triplets:
     """Real faces, the render of their silver rig, and another's farther than the median."""
-    rows, ids, _ = _faces(config)
+    rows, ids, known = _faces(config)
     place = {row["file"]: name for row, name in zip(rows, ids, strict=True)}
     triplets: list[list[str]] = []
     for folder in config.acted:
@@ -137,7 +137,7 @@ def from_acted(config: BuildConfig, rng: np.random.Generator) -> Triplets:
         files = json.loads(_existing(folder, "files.json").read_text())
         if not set(files) <= set(place):
             raise InputError("{} re-enacts faces that labels.csv lacks: render it from this labels.csv again.", folder)
-        found = draw_acted(comparable(rigs), config.count // len(config.acted), rng)
+        found = draw_acted(rigs[:, _known(known)], config.count // len(config.acted), rng)
         triplets += [[place[files[a]], renders[p], renders[n]] for a, p, n in found]
     return make_triplets(triplets, np.full(len(triplets), 2))
 
@@ -161,12 +161,17 @@ def _named(ids: Sequence[str], rows: np.ndarray, kinds: np.ndarray) -> Triplets:
 
 
 def _faces(config: BuildConfig) -> tuple[Rows, list[str], np.ndarray]:
-    """Rows of the train split, their image ids, and their silver rigs ``(N, 52)``."""
+    """Rows of the train split, their image ids, and their rigs ``(N, 52)``."""
     assert config.faces is not None
     labels = config.faces / "labels.csv"
     rows = read_rows(labels)
     archive = _existing(config.faces, "images.zip")
-    return rows, [f"{archive}{SEPARATOR}{row['file']}" for row in rows], read_silver_labels(labels)
+    return rows, [f"{archive}{SEPARATOR}{row['file']}" for row in rows], read_rigs(labels)
+
+
+def _known(rigs: np.ndarray) -> np.ndarray:
+    """Channels that are known of all rigs ``(N, 52)``."""
+    return ~np.isnan(rigs).any(0)
 
 
 def _renders(folder: Path) -> tuple[np.ndarray, list[str]]:

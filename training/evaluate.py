@@ -26,9 +26,9 @@ from freeavatar.files import make_folder, replacing, write_png
 from freeavatar.models import DEFAULT_WEIGHTS, Bundle, load_bundle
 from freeavatar.models.device import choose_device
 from freeavatar.pipeline.tracking import encode_crops
-from training.data.drawing import comparable, draw_acted, draw_recast
+from training.data.drawing import draw_acted, draw_recast
 from training.data.images import open_images
-from training.data.labelled_faces import read_rows
+from training.data.labelled_faces import read_rigs, read_rows
 from training.measure.figures import (
     Figure,
     bootstrap,
@@ -38,7 +38,7 @@ from training.measure.figures import (
     triplet_hits,
 )
 from training.measure.retrieval import Gallery, draw_sheet
-from training.renders.held_out import GESTURES, HeldOut, silver_rigs
+from training.renders.held_out import GESTURES, HeldOut
 
 BATCH = 64
 """Crops encoded together."""
@@ -98,10 +98,13 @@ class Evaluation:
         labels = config.faces / "labels.csv"
         rows = read_rows(labels, split="val")
         # The order of labels.csv, which the draw of human triplets hangs on.
-        self.rows = [rows[k] for k in sorted(np.random.default_rng(0).permutation(len(rows))[: sizes.real])]
+        chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[: sizes.real])
+        self.rows = [rows[k] for k in chosen]
+        self.rigs = read_rigs(labels, split="val")[chosen]
+        """Of the faces, ``(N, 52)``; NaN where nothing is known."""
         held_out = HeldOut(kept, config.avatars, limit=sizes.avatars)
         faces = np.random.default_rng(1).permutation(len(self.rows))[: sizes.acted]
-        self.acted = held_out.acted(silver_rigs(labels, self.rows)[faces], faces)
+        self.acted = held_out.acted(np.nan_to_num(self.rigs)[faces], faces)
         self.recast = held_out.recast(labels, rigs=sizes.rigs, repeats=REPEATS)
         self.one_sided = held_out.one_sided(labels, takes=sizes.takes)
         pool = open_images([f"{config.faces / 'images.zip'}::{row['file']}" for row in self.rows], cache=kept)
@@ -136,7 +139,8 @@ class Evaluation:
     def cross_domain(self) -> dict[str, Figure]:
         """A real face, its rig on an avatar, another's rig on an avatar: farther than the median, or any."""
         faces, rng = self.acted.numbers, np.random.default_rng(0)
-        far = draw_acted(comparable(self.acted.rigs), CROSS_DOMAIN, rng, candidates=len(faces))
+        known = ~np.isnan(self.rigs).any(0)
+        far = draw_acted(self.acted.rigs[:, known], CROSS_DOMAIN, rng, candidates=len(faces))
         free = rng.integers(len(faces), size=(CROSS_DOMAIN, 2))[:, [0, 0, 1]]
         figures = {}
         for name, triplets in (("", far), (", any other rig", free[free[:, 1] != free[:, 2]])):

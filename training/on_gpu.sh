@@ -7,7 +7,7 @@
 # `training` imports (tyro, docstring_parser, platformdirs, typing_extensions, pydantic, pydantic_core,
 # typing_inspection, annotated_types). DATA is what `training.pack --is-unpacking` wrote: faces, renders_*, pairs,
 # acted, portraits. WEIGHTS is the bundle to start from, MINUTES the length of a stage, OUT what is brought home.
-# `decoder` takes the renderer that `renderer` left in RUNS, and the encoder of ENCODER. DEVICE=cpu tries it out.
+# `decoder` takes the neural renderer of RENDERER (default: what `renderer` left in RUNS), and the encoder of ENCODER. DEVICE=cpu tries it out.
 set -euo pipefail
 stage=${1:?say which: checks, encoder, vit, renderer, decoder or job}
 shift
@@ -33,7 +33,7 @@ train() { # the losses, whatever the backbone
     lists
     # shellcheck disable=SC2046
     python training.train --faces "$data/faces" --renders $(renders) --triplets "$data/lists/recast.jsonl" \
-        "$data/lists/acted.jsonl" --triplet-weights 3 1 --real-share 1.0 --rendered-share 1.6 --listed-share 0.6 \
+        "$data/lists/acted.jsonl" --triplet-weights 3 1 --real-share 1.2 --rendered-share 1.6 --listed-share 0.6 \
         --silver 2.0 --rig 2.0 --rig-emotion 0.1 --batch "$batch" --workers "$workers" --minutes "$minutes" \
         --device "$device" --log-every 100 --save-minutes 2 "$@"
 }
@@ -45,7 +45,7 @@ checks)
     python freeavatar animate examples/actor.mp4 --avatar ines --device cuda --out "$out/animate"
     ;;
 encoder)
-    train --start "$weights" --image-size "${VIEW:-144}" --rate "${RATE:-1.2e-3}" --out "$runs/encoder" "$@"
+    train --start "$weights" --image-size "${VIEW:-144}" --rate "${RATE:-1.2e-3}" --drop-path 0.1 --out "$runs/encoder" "$@"
     cp -r "$runs/encoder/weights" "$out/encoder"
     cp "$runs/encoder/metrics.jsonl" "$out/encoder" || echo "too short a run for metrics"
     ;;
@@ -67,12 +67,11 @@ renderer)
 decoder)
     # shellcheck disable=SC2046
     python training.train_emb2rig_multichar training/configs_emb2rig_multi.yaml --pretrained "${ENCODER:-$weights}" \
-        --teacher "${ENCODER:-$weights}" --neural-renderer "$runs/rig2img/weights" --portraits "$data/portraits" \
-        --data.faces "$data/faces" --data.renders $(renders) --losses.distillation 2.0 --losses.rig 0.3 \
-        --engine.rate 2.5e-4 --engine.out "$runs/decoder" --engine.minutes "$minutes" --engine.workers "$workers" \
-        --engine.device "$device" "$@"
+        --neural-renderer "${RENDERER:-$runs/rig2img/weights}" --portraits "$data/portraits" \
+        --data.faces "$data/faces" --data.renders $(renders) --losses.silver 2.0 --losses.rig 1.0 \
+        --losses.symmetry 0.5 --losses.emotion 0.1 --engine.rate 5e-4 --engine.out "$runs/decoder" \
+        --engine.minutes "$minutes" --engine.workers "$workers" --engine.device "$device" "$@"
     cp -r "$runs/decoder/weights" "$out/decoder"
-    cp "$runs/rig2img/fidelity.json" "$out/decoder" || echo "the renderer was not measured"
     ;;
 job)
     python training.jobs --train "$data/answers/train.jsonl" --images "$data/answers/images" \

@@ -4,11 +4,11 @@
     python -m training.strengthen --weights RUN/weights --renders /tmp/renders --out /tmp/bundle  # under a minute
 
 A decoder trained on squared error answers the mean of what might be, so its answers spread less than the truth. Here
-every channel gets a gain that brings the spread of its answers to that of silver labels on real faces, or where these
-know nothing to that of the truth on people nobody trained on (HELD_OUT_RENDERS, of ``training.render_faces``), at most
-2.5; the less a channel knows, the less it is raised. The gain
-is folded into the decoder's last layer, so that nothing that decodes has to know of it. Zones around 0 that stay 0 were
-tried and cost real faces more than they calm them: see training/LOG.md.
+every channel gets a gain that brings the spread of its answers to that of the rigs of real faces, or where these are
+not known to that of the truth on people nobody trained on (HELD_OUT_RENDERS, of ``training.render_faces``), at most
+2.5; the less a channel knows, the less it is raised. The gain is folded into the decoder's last layer, so that nothing
+that decodes has to know of it. Zones around 0 that stay 0 were tried and cost real faces more than they calm them: see
+training/LOG.md.
 """
 
 import json
@@ -26,7 +26,7 @@ from freeavatar.errors import FreeAvatarError, InputError
 from freeavatar.models import Bundle, RigDecoder, load_bundle, save_bundle, view_of_crops
 from freeavatar.rig import ARKIT, mirrored
 from training.data.images import crop_size, list_images, open_images
-from training.data.labelled_faces import DEAD, FAINT, read_rows, read_silver_labels
+from training.data.labelled_faces import read_rigs, read_rows
 from training.data.triplets import SEPARATOR
 
 logger = logging.getLogger(__name__)
@@ -50,8 +50,8 @@ class StrengthenConfig:
     out: Path
     """Folder of the new bundle."""
     faces: Path | None = None
-    """Folder with images.zip and labels.csv: channels that silver labels know get the spread that these have on real
-    faces, which is what a bundle is for."""
+    """Folder with images.zip and labels.csv: channels that are known of real faces get the spread that they have there,
+    which is what a bundle is for."""
     most: int = 3000
     """Faces to take at most, spread evenly over the train split."""
 
@@ -117,11 +117,11 @@ def strengthen(config: StrengthenConfig) -> dict[str, float]:
     pool = open_images(list_images(config.renders), cache=config.out.parent, size=size)
     gains = fit_gains(answers_of(bundle, pool.gather(np.arange(len(pool)))), truth)
     if config.faces is not None:
-        rows, labels = read_rows(config.faces / "labels.csv"), read_silver_labels(config.faces / "labels.csv")
+        rows, labels = read_rows(config.faces / "labels.csv"), read_rigs(config.faces / "labels.csv")
         step = -(-len(rows) // config.most)
         ids = [f"{config.faces / 'images.zip'}{SEPARATOR}{row['file']}" for row in rows[::step]]
         real = open_images(ids, cache=config.out.parent, size=size)
-        known = ~np.isin(ARKIT, (*DEAD, *FAINT))
+        known = ~np.isnan(labels).any(0)
         gains[known] = fit_gains(answers_of(bundle, real.gather(np.arange(len(real)))), labels[::step])[known]
     fold(bundle.decoder, gains)
     named = {name: round(float(gain), 3) for name, gain in zip(ARKIT, gains, strict=True)}

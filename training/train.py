@@ -8,7 +8,7 @@
 FACES is a folder with images.zip and labels.csv; renders come from ``training.render_faces``. The embedding
 learns from triplets: of human emotion labels and of rigs, drawn in each batch, and of lists
 (``--triplets``: snapshots of labels, or what ``training.build_triplets`` makes). The feature also learns rigs:
-true ones of renders, silver ones of real faces through a learned map of scales; emotions; and what a teacher
+true ones of renders, silver ones of real faces; emotions; and what a teacher
 makes of the same views. A loss with weight 0 is off. The run's folder, checkpoints and several processes:
 ``training/engine/loop.py``.
 """
@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 import tyro
+from timm.layers import DropPath
 from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -42,7 +43,6 @@ from training.engine.optimizer import parameter_groups
 from training.engine.stage import EngineConfig, Stage, device_of
 from training.measure.validation import HeldOutTriplets, Validation
 from training.objectives.losses import bounded, distillation_loss, emotion_loss, rig_loss, triplet_loss
-from training.objectives.silver import SilverLoss
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class LossConfig:
     rig: float = 1.0
     """Rigs of renders."""
     silver: float = 1.0
-    """Silver labels of real faces."""
+    """Rigs of real faces (:func:`training.data.labelled_faces.read_rigs`)."""
     emotion: float = 0.2
     """Emotions of real faces, told from the feature."""
     rig_emotion: float = 0.0
@@ -107,6 +107,9 @@ class TrainConfig:
     frozen_stages: int = 0
     """Stages of a CNN that keep weights and statistics, the stem with them: the first two of EfficientNet-Lite0, which
     see edges, take a third of the time."""
+    drop_path: float = 0.0
+    """How often the last block of a CNN is passed over, the ones before it the less the earlier they come (Huang et al.
+    2016): labels are then harder to learn by heart."""
     layer_decay: float = 0.75
     """Factor on the rate from each block of a ViT to the one below it (He et al. 2022, table 9); 1 from scratch."""
 
@@ -115,6 +118,8 @@ class TrainConfig:
             raise ValueError("there is nobody to distil from: give --teacher, or --distillation 0")
         if self.frozen_stages and self.encoder.is_vit:
             raise ValueError("a ViT has no stages to freeze: expected --frozen-stages 0")
+        if not 0 <= self.drop_path < 1 or (self.drop_path and self.encoder.is_vit):
+            raise ValueError(f"drop_path is {self.drop_path}, expected a number in [0, 1), and 0 for a ViT")
 
     @property
     def is_backbone_shared(self) -> bool:
@@ -148,7 +153,6 @@ class Trainee(nn.Module):
         size = config.encoder.feature_size
         self.encoder = Encoder(config.encoder)
         self.decoder = RigDecoder(DecoderConfig(size))
-        self.silver = SilverLoss()
         self.emotion = nn.Linear(size, emotions) if emotions else None
         self.imitate = nn.Linear(size, teacher.encoder.config.feature_size) if teacher else None
         if self.imitate is not None and config.start == config.teacher:
@@ -159,6 +163,8 @@ class Trainee(nn.Module):
         for part, rate in self.parts(config.rates):
             part.requires_grad_(rate > 0)
         backbone: Any = self.encoder.backbone
+        if config.drop_path:
+            _drop_paths(backbone, config.drop_path)
         stages = config.frozen_stages
         self._frozen = [backbone.conv_stem, backbone.bn1, *backbone.blocks[:stages]] if stages else []
         for module in self._frozen:
@@ -211,6 +217,12 @@ class Trainee(nn.Module):
             load_backbone(backbone, config.start)
 
 
+def _drop_paths(backbone: Any, rate: float) -> None:
+    blocks = [block for stage in backbone.blocks for block in stage]
+    for number, block in enumerate(blocks, 1):
+        block.drop_path = DropPath(rate * number / len(blocks))
+
+
 def _load_part(module: Any, source: Any, folder: Path) -> None:
     if module.config != source.config:
         raise WeightsError(
@@ -227,8 +239,7 @@ class Objective:
         self._is_shared = config.is_backbone_shared
         self._real, self._rendered, _ = mixture.counts
         self._rendered_std = mixture.rendered_std.clamp_min(0.08).to(device)
-        self._silver_std = mixture.silver_std.to(device)
-        self._all = torch.ones_like(self._silver_std)
+        self._silver_std = mixture.silver_std.clamp_min(0.08).to(device)
         has_emotions, has_rigs, has_lists = bool(mixture.classes), any(mixture.counts[:2]), bool(mixture.counts[2])
         sources = {"emotion_triplets": has_emotions, "rig_triplets": has_rigs, "listed_triplets": has_lists}
         is_read = has_emotions and config.losses.rig_emotion
@@ -244,7 +255,7 @@ class Objective:
             "emotion_triplets": triplet_loss(embedding, batch["by_emotion"], MARGINS[2]),
             "rig_triplets": triplet_loss(embedding, batch["by_rig"], MARGINS[1]),
             "listed_triplets": triplet_loss(embedding, batch["by_list"], batch["margins"]),
-            **self._rig_losses(model, rigs, batch["rigs"]),
+            **self._rig_losses(rigs, batch["rigs"]),
         }
         if self._reader is not None:
             matrix, offset = self._reader
@@ -260,13 +271,13 @@ class Objective:
         weights = {name: getattr(self._weights, name) for name in found if name not in self._absent}
         return {name: weight * found[name] for name, weight in weights.items() if weight}
 
-    def _rig_losses(self, model: Any, found: Tensor, true: Tensor) -> dict[str, Tensor]:
-        """On true rigs of renders, and on silver labels of real faces."""
+    def _rig_losses(self, found: Tensor, true: Tensor) -> dict[str, Tensor]:
+        """On rigs of renders, which are true, and of real faces, which are guessed."""
         losses, real = {}, self._real
         if self._rendered:
-            losses["rig"] = rig_loss(found[real:], true[real:], self._rendered_std, self._all, is_exact=True)
+            losses["rig"] = rig_loss(found[real:], true[real:], self._rendered_std)
         if real:
-            losses["silver"] = model.silver(found[:real], true[:real], self._silver_std)
+            losses["silver"] = rig_loss(found[:real], true[:real], self._silver_std)
         return losses
 
     def _taught(self, views: Tensor, pooled: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -12,8 +12,6 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from freeavatar.errors import InputError
-from freeavatar.rig import ARKIT
-from training.data.labelled_faces import DEAD, FAINT, ONE_SIDED
 
 BLOCK = 1024
 """Images compared with one another at a time."""
@@ -21,17 +19,6 @@ NOTABLE = 0.4
 """Distance beyond which two rigs look different: a one-sided smile of 0.3 from its mirror image."""
 HARD = 0.5
 """Share of negatives on the anchor's avatar that are the most similar notably different rig."""
-
-
-def comparable(rigs: np.ndarray) -> np.ndarray:
-    """Silver rigs ``(N, 52)`` with what the labels do not carry taken out: dead channels are 0, faint ones count a
-    tenth, and the sides of the brows are averaged."""
-    weight = np.array([0.0 if name in DEAD else 0.1 if name in FAINT else 1.0 for name in ARKIT], np.float32)
-    out = rigs * weight
-    for name in ONE_SIDED:
-        pair = [ARKIT.index(name + "Left"), ARKIT.index(name + "Right")]
-        out[:, pair] = out[:, pair].mean(1, keepdims=True)
-    return out
 
 
 def draw_clear(rigs: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -14,7 +14,7 @@ from freeavatar.rig import ARKIT, mirrored
 from training.data.emotions import PROTOTYPES
 from training.data.features import Features, cached_features, joined
 from training.data.images import list_images
-from training.data.labelled_faces import read_rows, read_silver_labels
+from training.data.labelled_faces import read_rigs, read_rows
 from training.data.portraits import Portraits
 from training.data.triplets import SEPARATOR
 from training.engine.batches import Batch
@@ -96,9 +96,9 @@ class Expressions:
         return len(self._ids)
 
     def deviations(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Standard deviation of each channel, ``(52,)``: of the renders' rigs, and of the silver labels, if any."""
+        """Standard deviation of each channel, ``(52,)``: of the rigs of renders, and of those of faces, if any."""
         labels = self.rigs if self.labels is None else self.labels
-        return self.rigs.std(0).to(device), labels.std(0).to(device)
+        return self.rigs.std(0).to(device), labels.std(0).nan_to_num(1).to(device)
 
     def _index(self, step: int, part: int) -> tuple[np.random.Generator, np.ndarray, np.ndarray]:
         rng = np.random.default_rng((self._seed, 6, step, part))
@@ -114,9 +114,9 @@ class Expressions:
 
         Returns:
             ``feature`` (R, F), ``mirrored`` (R, F; of the mirror image), ``embedding`` (R, 16), ``avatars`` (R,) and,
-            if there are any, ``labels`` (R, 52) of faces on the rig's scale and their ``emotions`` (R,), places in
-            :data:`training.data.emotions.PROTOTYPES` or -1; ``rendered`` (R, F), ``rigs`` (R, 52) and ``players``
-            (R,) of renders; with a teacher, its features of both, ``taught`` (2R, F).
+            if there are any, ``labels`` (R, 52), rigs of faces, NaN where nothing is known, and their
+            ``emotions`` (R,), places in :data:`training.data.emotions.PROTOTYPES` or -1; ``rendered`` (R, F), ``rigs``
+            (R, 52) and ``players`` (R,) of renders; with a teacher, its features of both, ``taught`` (2R, F).
         """
         rng, real, rendered = self._index(step, part)
         side, shown = rng.integers(2, size=(2, self._half))
@@ -149,7 +149,7 @@ def _rows(values: np.ndarray, rows: np.ndarray, views: np.ndarray) -> Tensor:
 
 
 def _faces_of(config: ExpressionConfig) -> tuple[list[str], Tensor | None, Tensor]:
-    """Ids of faces, and their silver labels ``(N, 52)`` and emotions ``(N,)``, if there are any."""
+    """Ids of faces, and their rigs ``(N, 52)`` and emotions ``(N,)``, if there are any."""
     if config.faces is None:
         ids = list_images(config.images)
         return ids[:: _stride(len(ids), config.most)], None, torch.empty(0, dtype=torch.long)
@@ -157,7 +157,7 @@ def _faces_of(config: ExpressionConfig) -> tuple[list[str], Tensor | None, Tenso
     rows = read_rows(table)
     stride, known = _stride(len(rows), config.most), {name: k for k, name in enumerate(PROTOTYPES)}
     ids = [f"{config.faces / 'images.zip'}{SEPARATOR}{row['file']}" for row in rows]
-    labels = torch.from_numpy(read_silver_labels(table))
+    labels = torch.from_numpy(read_rigs(table))
     emotions = torch.tensor([known.get(row.get("emotion") or "", -1) for row in rows])
     return ids[::stride], labels[::stride], emotions[::stride]
 

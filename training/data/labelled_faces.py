@@ -1,4 +1,4 @@
-"""Labels of real face crops: rows of a labels.csv, and what its silver labels are good for."""
+"""Labels of real face crops: rows of a labels.csv, and their rigs."""
 
 import csv
 from pathlib import Path
@@ -8,12 +8,15 @@ import numpy as np
 from freeavatar.errors import InputError
 from freeavatar.rig import ARKIT
 
-DEAD = ("cheekPuff", "noseSneerLeft", "noseSneerRight", "cheekSquintLeft", "cheekSquintRight", "tongueOut")
-"""Channels the silver labels do not carry: never trained on real faces."""
-FAINT = ("eyeWideLeft", "eyeWideRight", "jawForward")
-"""Channels the silver labels hardly carry: trained on real faces with a tenth of the weight."""
-ONE_SIDED = ("browDown", "browOuterUp")
-"""Brows the silver labels move together: only their mean is trained on real faces."""
+RIGS = "rigs.npy"
+"""Rigs of all rows of the labels.csv beside it, ``(N, 52)``: what training.label_faces writes."""
+UNKNOWN = (
+    "cheekPuff", "noseSneerLeft", "noseSneerRight", "cheekSquintLeft", "cheekSquintRight", "tongueOut", "jawForward",
+    "eyeWideLeft", "eyeWideRight",
+)  # fmt: skip
+"""Channels that MediaPipe's scores do not carry, or hardly."""
+EVEN = ("browDown", "browOuterUp")
+"""Brows whose sides these scores move together."""
 
 
 def read_rows(labels: Path, *, split: str = "train") -> list[dict[str, str]]:
@@ -22,23 +25,47 @@ def read_rows(labels: Path, *, split: str = "train") -> list[dict[str, str]]:
     Raises:
         InputError: no such file, or no row of the split.
     """
-    if not labels.is_file():
-        raise InputError("{} does not exist: give the labels.csv of the face crops.", labels)
-    with labels.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("split") == split]
+    rows = [row for row in _all_rows(labels) if row.get("split") == split]
     if not rows:
         raise InputError("{} has no row of split {!r}: expected a column split that says train or val.", labels, split)
     return rows
 
 
-def rigs_of(rows: list[dict[str, str]]) -> np.ndarray:
+def read_rigs(labels: Path, *, split: str = "train") -> np.ndarray:
+    """Rigs of a split, ``(N, 52)`` in [0, 1], NaN where nothing is known.
+
+    They come from the ``rigs.npy`` beside the table. Without one, they are MediaPipe's scores on the rig's scale: the
+    10th percentile of the train split is rest, the 99.5th, where a channel is alive, is 1; what these scores do not
+    carry is unknown, and the sides of the brows are averaged.
+
+    Raises:
+        InputError: no such file, no row of the split, or the rigs are those of another table.
+    """
+    rows, path = read_rows(labels, split=split), labels.with_name(RIGS)
+    if path.is_file():
+        rigs, splits = np.load(path), [row.get("split") for row in _all_rows(labels)]
+        if rigs.shape != (len(splits), len(ARKIT)):
+            raise InputError(
+                "{} has {} rigs, and {} has {} rows: label the faces again with training.label_faces.",
+                path, len(rigs), labels, len(splits),
+            )  # fmt: skip
+        return rigs[np.array(splits) == split].astype(np.float32)
+    low, high = np.quantile(scores_of(read_rows(labels)), [0.1, 0.995], axis=0)
+    rigs = np.clip((scores_of(rows) - low) / np.maximum(high - low, 0.25), 0, 1)
+    rigs[:, np.isin(ARKIT, UNKNOWN)] = np.nan
+    for name in EVEN:
+        pair = [ARKIT.index(name + "Left"), ARKIT.index(name + "Right")]
+        rigs[:, pair] = rigs[:, pair].mean(1, keepdims=True)
+    return rigs.astype(np.float32)
+
+
+def scores_of(rows: list[dict[str, str]]) -> np.ndarray:
     """Blendshape scores ``(N, 52)`` float32 in ARKit's order; 0 where a channel has no column."""
     return np.array([[float(row.get(name) or 0) for name in ARKIT] for row in rows], np.float32)
 
 
-def read_silver_labels(labels: Path) -> np.ndarray:
-    """Silver labels of the train split as rigs to re-enact, ``(N, 52)``: each channel's resting value
-    (10th percentile) taken off and its 99.5th percentile, where it is alive, brought to 1."""
-    scores = rigs_of(read_rows(labels))
-    low, high = np.quantile(scores, [0.1, 0.995], axis=0)
-    return (np.clip((scores - low) / np.maximum(high - low, 0.25), 0, 1)).astype(np.float32)
+def _all_rows(labels: Path) -> list[dict[str, str]]:
+    if not labels.is_file():
+        raise InputError("{} does not exist: give the labels.csv of the face crops.", labels)
+    with labels.open(newline="") as file:
+        return list(csv.DictReader(file))

@@ -14,10 +14,10 @@ from freeavatar.errors import InputError
 from freeavatar.models.encoder import Encoder
 from freeavatar.rig import ARKIT, mirrored
 from training.data.augment import cut_views, draw_jitter
-from training.data.drawing import comparable, draw_class_triplets, mine_triplets
+from training.data.drawing import draw_class_triplets, mine_triplets
 from training.data.features import cached_pooled
 from training.data.images import ImagePool, crop_size, list_images, open_images
-from training.data.labelled_faces import read_rows, read_silver_labels, rigs_of
+from training.data.labelled_faces import read_rigs, read_rows
 from training.data.triplets import MARGINS, SEPARATOR, Triplets, read_triplets
 from training.engine.batches import Batch, generator_of, shuffled
 
@@ -68,10 +68,8 @@ class _Real:
     """Real faces."""
 
     pool: ImagePool
-    silver: Tensor
-    """Silver labels on their own scale, ``(N, 52)``."""
-    comparable: Tensor
-    """What is sure of them, on the rig's scale, ``(N, K)``."""
+    rigs: Tensor
+    """``(N, 52)``, NaN where nothing is known."""
     emotions: Tensor
     """Class of each, ``(N,)`` int64; -1 for none."""
     reach: np.ndarray
@@ -127,7 +125,7 @@ class Mixture:
         """Images of a batch that are real, rendered, and listed (three times the triplets)."""
         self.rendered_std = self._rendered.rigs.std(0) if self._rendered else torch.ones(len(ARKIT))
         """Standard deviation of each channel, ``(52,)``."""
-        self.silver_std = self._real.silver.std(0) if self._real else torch.ones(len(ARKIT))
+        self.silver_std = self._real.rigs.std(0).nan_to_num(1) if self._real else torch.ones(len(ARKIT))
         self._pools = [source.pool for source in (self._real, self._rendered) if source]
         self._pools += [pool for pool, _ in self._listed]
         self._pooled: list[np.ndarray] = []
@@ -172,9 +170,9 @@ class Mixture:
         emotions = torch.tensor([self.classes.index(name) if name in self.classes else -1 for name in names])
         usual = len(rows) / max(len(self.classes), 1)
         weights = [(counts[name] if name in self.classes else usual) ** -self._config.balance for name in names]
-        rigs = comparable(read_silver_labels(faces / "labels.csv"))
+        rigs = torch.from_numpy(read_rigs(faces / "labels.csv"))
         reach = np.cumsum(weights) / np.sum(weights)
-        return _Real(pool, torch.from_numpy(rigs_of(rows)), torch.from_numpy(rigs).float(), emotions, reach)
+        return _Real(pool, rigs, emotions, reach)
 
     def _open_rendered(self) -> _Rendered:
         folders = self._config.renders
@@ -255,31 +253,27 @@ class Mixture:
         return {"pooled": torch.from_numpy(np.concatenate(pooled))}
 
     def _labels(self, faces: Tensor, renders: Tensor, mirror: Tensor, generator: torch.Generator) -> Batch:
-        rigs, common = torch.empty(0, len(ARKIT)), torch.empty(0, len(ARKIT))
-        emotions = torch.empty(0, dtype=torch.long)
+        rigs, emotions = torch.empty(0, len(ARKIT)), torch.empty(0, dtype=torch.long)
         if self._real:
-            rigs, common, emotions = self._real.silver[faces], self._real.comparable[faces], self._real.emotions[faces]
+            rigs, emotions = self._real.rigs[faces], self._real.emotions[faces]
         if self._rendered:
-            rendered = self._rendered.rigs[renders]
-            rigs = torch.cat([rigs, rendered])
-            common = torch.cat([common, torch.from_numpy(comparable(rendered.numpy())).float()])
-        mirror = mirror[: len(rigs), None]
-        rigs, common = (torch.where(mirror, values[:, self._mirror], values) for values in (rigs, common))
+            rigs = torch.cat([rigs, self._rendered.rigs[renders]])
+        rigs = torch.where(mirror[: len(rigs), None], rigs[:, self._mirror], rigs)
         return {
             "rigs": rigs,
             "emotions": emotions,
             "by_emotion": draw_class_triplets(emotions, PER_ANCHOR, generator),
-            "by_rig": _mine(common, rigs[len(faces) :], generator),
+            "by_rig": _mine(rigs, len(faces), generator),
         }
 
 
-def _mine(comparable_rigs: Tensor, rendered: Tensor, generator: torch.Generator) -> Tensor:
-    """Triplets by rig: those with real faces go by what is sure of these, renders among themselves by all."""
-    real = len(comparable_rigs) - len(rendered)
+def _mine(rigs: Tensor, real: int, generator: torch.Generator) -> Tensor:
+    """Triplets by rig: those with real faces go by what is known of these, renders among themselves by all."""
     found = [torch.empty(0, 3, dtype=torch.long)]
     if real:
-        mixed = mine_triplets(comparable_rigs, PER_ANCHOR * len(comparable_rigs), generator)
+        known = ~rigs[:real].isnan().any(0)
+        mixed = mine_triplets(rigs[:, known], PER_ANCHOR * len(rigs), generator)
         found.append(mixed[(mixed < real).any(1)])
-    if len(rendered):
-        found.append(mine_triplets(rendered, PER_ANCHOR * len(rendered), generator) + real)
+    if real < len(rigs):
+        found.append(mine_triplets(rigs[real:], PER_ANCHOR * (len(rigs) - real), generator) + real)
     return torch.cat(found)

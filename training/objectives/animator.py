@@ -16,7 +16,6 @@ from training.data.emotions import PROTOTYPES, emotion_reader
 from training.data.portraits import Portraits, to_images
 from training.engine.batches import Batch
 from training.objectives.losses import bounded, emotion_loss, picture_loss, rig_loss
-from training.objectives.silver import SilverLoss
 
 _CHUNK = 16
 
@@ -32,7 +31,7 @@ class AnimatorLosses:
     perceptual: float = 1.0
     """Embedding of real faces against that of the avatar that plays them."""
     silver: float = 1.0
-    """Silver labels of real faces, on the rig's scale: as strong as they are."""
+    """Rigs of real faces (:func:`training.data.labelled_faces.read_rigs`): as strong as they are."""
     emotion: float = 0.1
     """Human labels of real faces' emotions, read in their rigs."""
     symmetry: float = 0.2
@@ -44,7 +43,7 @@ class AnimatorLosses:
 
 
 class Student(nn.Module):
-    """What is trained: the decoder, what drives the controls that are not ARKit's, and the labels' scale."""
+    """What is trained: the decoder, and what drives the controls that are not ARKit's."""
 
     def __init__(self, decoder: RigDecoder, identities: Identities, *, codes: Tensor, is_code_learned: bool) -> None:
         """Put it together.
@@ -57,7 +56,7 @@ class Student(nn.Module):
                 identities behind a linear map.
         """
         super().__init__()
-        self.decoder, self.silver = decoder.requires_grad_(True), SilverLoss(is_on_rig_scale=True)
+        self.decoder = decoder.requires_grad_(True)
         self.identities = nn.ModuleDict(identities)
         for identity in identities.values():
             identity.requires_grad_(False)
@@ -145,15 +144,14 @@ class AnimatorObjective:
         Args:
             judge: draws and looks.
             losses: their weights.
-            deviations: of the rigs of renders, and of the silver labels, ``(52,)`` each.
+            deviations: of the rigs of renders, and of real faces, ``(52,)`` each.
             declared: what drives the avatars' controls, as their files say, ``(K, 52)`` each.
             perceived: rows of real faces, and of renders, that are drawn and looked at.
             teacher: whose rigs to keep to.
         """
         self._judge, self._losses, self._declared, self._perceived = judge, losses, declared, perceived
         self._teacher = teacher
-        self._deviation, self._silver_deviation = deviations[0].clamp_min(0.08), deviations[1]
-        self._all = torch.ones_like(self._deviation)
+        self._deviation, self._silver_deviation = (values.clamp_min(0.08) for values in deviations)
         device = self._deviation.device
         self._mirror = torch.tensor(mirrored(ARKIT), device=device)
         reader = emotion_reader(tuple(PROTOTYPES)) if losses.emotion else ()
@@ -166,9 +164,9 @@ class AnimatorObjective:
         rendered = model.decoder.unbounded(batch["rendered"], model.codes[batch["players"]])
         found: dict[str, Tensor] = {}
         if weights.rig:
-            found["rig"] = rig_loss(rendered, batch["rigs"], self._deviation, self._all, is_exact=True)
+            found["rig"] = rig_loss(rendered, batch["rigs"], self._deviation)
         if weights.silver:
-            found["silver"] = model.silver(real, batch["labels"], self._silver_deviation)
+            found["silver"] = rig_loss(real, batch["labels"], self._silver_deviation)
         if weights.emotion and "emotions" in batch:
             found["emotion"] = emotion_loss(bounded(real) @ self._reader[0] + self._reader[1], batch["emotions"])
         if weights.symmetry:
@@ -192,7 +190,7 @@ class AnimatorObjective:
         players = torch.cat([batch["avatars"], batch["players"]])
         with torch.no_grad():
             taught = self._teacher.unbounded(batch["taught"], self._judge.appearance.code[players])
-        return rig_loss(rigs, taught, self._deviation, self._all, is_exact=True)
+        return rig_loss(rigs, taught, self._deviation)
 
     def _image_loss(self, model: Any, rigs: Tensor, batch: Batch) -> Tensor:
         few, players = slice(self._perceived), batch["players"][: self._perceived]

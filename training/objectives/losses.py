@@ -1,7 +1,7 @@
 """Losses."""
 
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, cross_entropy, layer_norm, relu, smooth_l1_loss
+from torch.nn.functional import cosine_similarity, cross_entropy, layer_norm, relu
 
 LEAK = 0.05
 """Slope beyond the ends of a control's range, so that a weight out of range can come back."""
@@ -14,23 +14,20 @@ def bounded(weights: Tensor) -> Tensor:
     return inside + outside - outside.detach()
 
 
-def rig_loss(predicted: Tensor, target: Tensor, deviation: Tensor, weight: Tensor, *, is_exact: bool) -> Tensor:
-    """Error between rigs in units of each channel's standard deviation, so that rare channels count.
+def rig_loss(predicted: Tensor, target: Tensor, deviation: Tensor) -> Tensor:
+    """Half the squared error between rigs in units of each channel's standard deviation, so that rare channels count.
 
     Args:
         predicted: ``(B, K)``.
-        target: ``(B, K)``.
+        target: ``(B, K)``, NaN where nothing is known.
         deviation: standard deviation of each channel, ``(K,)``.
-        weight: of each channel, ``(K,)``; 0 masks it.
-        is_exact: half the squared error, for labels that are true; else Huber's, for noisy ones. Huber's
-            pulls channels that are seldom above 0 towards their median, which is 0.
 
     Returns:
-        Scalar; the weighted mean over channels, averaged over the batch.
+        Scalar; the mean over what is known.
     """
-    found, true = predicted / deviation, target / deviation
-    error = (found - true).square() / 2 if is_exact else smooth_l1_loss(found, true, reduction="none")
-    return (error * weight).sum(1).mean() / weight.sum()
+    known = ~target.isnan()
+    error = ((predicted - target.nan_to_num()) / deviation).square() * known / 2
+    return error.sum() / known.sum().clamp_min(1)
 
 
 def triplet_loss(embedding: Tensor, triplets: Tensor, margin: Tensor | float) -> Tensor:

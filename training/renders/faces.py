@@ -18,7 +18,7 @@ from freeavatar.faces.align import CROP_SIZE, align_matrix, transform_points
 from freeavatar.render import Camera, Lighting, Look, Renderer
 from freeavatar.render.look import Color, head_matrix
 from freeavatar.rig import ARKIT, mirrored
-from training.data.labelled_faces import read_rows, read_silver_labels
+from training.data.labelled_faces import read_rigs, read_rows
 from training.data.rigs import RigSampler, draw_head, draw_lighting, draw_wide_head, one_sided, symmetric
 from training.renders.props import Props, draw_props, put_on
 from training.renders.workers import in_workers
@@ -40,7 +40,7 @@ class RenderConfig:
     out: Path
     """Folder of the result."""
     labels: Path | None = None
-    """labels.csv of the faces whose silver rigs are re-enacted; default: single shapes only."""
+    """labels.csv of the faces whose rigs are re-enacted; default: single shapes only."""
     count: int = 36_000
     """Number of crops."""
     jitter: float = 1.0
@@ -57,7 +57,7 @@ class RenderConfig:
     sides: bool = False
     """Rigs come in threes: one with shapes on one side alone, its mirror image, and its symmetric form."""
     is_reenactment: bool = False
-    """Render the silver rigs of the train split themselves, of ``count`` faces drawn at random or of all."""
+    """Render the rigs of the train split themselves, of ``count`` faces drawn at random or of all."""
     workers: int = 1
     """Processes that render; the pictures do not depend on their number."""
 
@@ -186,7 +186,7 @@ class Casting:
 def render_faces(config: RenderConfig) -> None:
     """Render ``config.count`` crops, the avatars in turn, into ``config.out``."""
     rng = np.random.default_rng(config.seed)
-    seen = np.zeros((1, len(ARKIT)), np.float32) if config.labels is None else read_silver_labels(config.labels)
+    seen = np.zeros((1, len(ARKIT)), np.float32) if config.labels is None else np.nan_to_num(read_rigs(config.labels))
     paths = _usable(config.avatars)
     if config.is_reenactment:
         assert config.labels is not None

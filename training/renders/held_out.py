@@ -1,6 +1,6 @@
 """Rendered faces to measure with: identities no training saw, known rigs, kept once made.
 
-Three sets: the silver rigs of labelled faces re-enacted; natural rigs on several avatars each; one-sided
+Three sets: the rigs of labelled faces re-enacted; natural rigs on several avatars each; one-sided
 gestures with their opposite and with both sides.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from freeavatar.errors import InputError
 from freeavatar.files import replacing
 from freeavatar.rig import ARKIT, mirrored
-from training.data.labelled_faces import read_rows, read_silver_labels, rigs_of
+from training.data.labelled_faces import read_rigs
 from training.data.rigs import INDEX, RigSampler
 from training.renders.faces import RenderConfig, render_rigs
 
@@ -46,13 +46,6 @@ class RenderedSet:
     """Name of each crop's avatar, ``(N,)``."""
     numbers: np.ndarray
     """``(N,)``: the row of the labelled face, the number of the rig, or gesture x 3 + side."""
-
-
-def silver_rigs(labels: Path, rows: list[dict[str, str]]) -> np.ndarray:
-    """Rigs ``(N, 52)`` that re-enact rows of any split, on the scale of ``read_silver_labels``."""
-    scores = rigs_of(read_rows(labels))
-    low, high = np.quantile(scores, [0.1, 0.995], axis=0)
-    return np.clip((rigs_of(rows) - low) / np.maximum(high - low, 0.25), 0, 1).astype(np.float32)
 
 
 def gesture_rigs(base: np.ndarray, gesture: str, strength: float) -> np.ndarray:
@@ -129,4 +122,4 @@ class HeldOut:
 
 
 def _seen(labels: Path | None) -> np.ndarray:
-    return np.zeros((1, len(ARKIT)), np.float32) if labels is None else read_silver_labels(labels)
+    return np.zeros((1, len(ARKIT)), np.float32) if labels is None else np.nan_to_num(read_rigs(labels))

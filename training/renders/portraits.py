@@ -14,7 +14,7 @@ from freeavatar.models.identity import PORTRAIT_SIZE
 from freeavatar.render import Renderer
 from freeavatar.render.face_view import FaceView
 from freeavatar.rig import ARKIT
-from training.data.labelled_faces import read_silver_labels
+from training.data.labelled_faces import read_rigs
 from training.data.rigs import RigSampler
 from training.renders.workers import in_workers
 
@@ -33,7 +33,7 @@ class PortraitConfig:
     avatars: tuple[Path, ...] = ()
     """Folders of GLB files."""
     labels: Path | None = None
-    """labels.csv of the faces whose silver rigs are re-enacted; default: single shapes only."""
+    """labels.csv of the faces whose rigs are re-enacted; default: single shapes only."""
     each: int = 64
     """Pictures of each avatar of the folders."""
     each_cast: int = 450
@@ -61,7 +61,7 @@ def draw_controls(avatar: Avatar, sampler: RigSampler, rng: np.random.Generator)
 def render_portraits(config: PortraitConfig) -> None:
     """Render everything into ``config.out``."""
     rng = np.random.default_rng(config.seed)
-    seen = np.zeros((1, len(ARKIT)), np.float32) if config.labels is None else read_silver_labels(config.labels)
+    seen = np.zeros((1, len(ARKIT)), np.float32) if config.labels is None else np.nan_to_num(read_rigs(config.labels))
     sampler = RigSampler(seen)
     avatars: list[tuple[str | Path, int]] = [(name, config.each_cast) for name in builtin_avatars()]
     avatars += [(path, config.each) for folder in config.avatars for path in sorted(folder.glob("*.glb"))]
