@@ -21,6 +21,7 @@ from freeavatar.avatars import load_avatar
 from freeavatar.models import DEFAULT_WEIGHTS, load_bundle
 from freeavatar.pipeline.acting import act, identity_of
 from freeavatar.rig import ARKIT
+from training.measure.figures import correlation
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,6 @@ class KnownRigsConfig:
     weights: Path = DEFAULT_WEIGHTS
     avatar: str = "ines"
     """Who plays them; one with ARKit's blendshapes."""
-
-
-def correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Pearson r of each column, 0 where one is constant."""
-    a, b = a - a.mean(0), b - b.mean(0)
-    return (a * b).sum(0) / np.maximum(np.linalg.norm(a, axis=0) * np.linalg.norm(b, axis=0), 1e-9)
 
 
 def predict(frames: np.ndarray, config: KnownRigsConfig) -> tuple[np.ndarray, int]:

@@ -28,7 +28,7 @@ import tyro
 from freeavatar.errors import FreeAvatarError, InputError
 from training.data.drawing import draw_acted, draw_classes, draw_clear, draw_recast
 from training.data.fec import AGREEMENT, cut_triplets, read_comparisons
-from training.data.labelled_faces import read_rigs, read_rows
+from training.data.labelled_faces import image_ids, read_rigs, read_rows
 from training.data.triplets import SEPARATOR, Triplets, make_triplets, write_jsonl
 
 logger = logging.getLogger(__name__)
@@ -165,8 +165,8 @@ def _faces(config: BuildConfig) -> tuple[Rows, list[str], np.ndarray]:
     assert config.faces is not None
     labels = config.faces / "labels.csv"
     rows = read_rows(labels)
-    archive = _existing(config.faces, "images.zip")
-    return rows, [f"{archive}{SEPARATOR}{row['file']}" for row in rows], read_rigs(labels)
+    _existing(config.faces, "images.zip")
+    return rows, image_ids(config.faces, rows), read_rigs(labels)
 
 
 def _known(rigs: np.ndarray) -> np.ndarray:

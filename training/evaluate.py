@@ -28,7 +28,7 @@ from freeavatar.models.device import choose_device
 from freeavatar.pipeline.tracking import encode_crops
 from training.data.drawing import draw_acted, draw_recast
 from training.data.images import open_images
-from training.data.labelled_faces import read_rigs, read_rows
+from training.data.labelled_faces import image_ids, read_rigs, read_rows
 from training.measure.figures import (
     Figure,
     bootstrap,
@@ -107,7 +107,7 @@ class Evaluation:
         self.acted = held_out.acted(np.nan_to_num(self.rigs)[faces], faces)
         self.recast = held_out.recast(labels, rigs=sizes.rigs, repeats=REPEATS)
         self.one_sided = held_out.one_sided(labels, takes=sizes.takes)
-        pool = open_images([f"{config.faces / 'images.zip'}::{row['file']}" for row in self.rows], cache=kept)
+        pool = open_images(image_ids(config.faces, self.rows), cache=kept)
         self.real_crops = pool.gather(np.arange(len(pool)))
         self.real = self._encode(self.real_crops)[1]
         self.acted_embedding = self._encode(self.acted.crops)[1]

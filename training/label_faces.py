@@ -27,8 +27,8 @@ from freeavatar.files import replacing
 from freeavatar.models import Bundle, load_bundle
 from freeavatar.rig import ARKIT, mirrored
 from training.data.images import crop_size, list_images, open_images
-from training.data.labelled_faces import RIGS
-from training.data.triplets import SEPARATOR
+from training.data.labelled_faces import RIGS, image_ids
+from training.measure.figures import correlation
 from training.objectives.losses import rig_loss
 from training.strengthen import answers_of
 
@@ -82,7 +82,7 @@ class LandmarkReader(nn.Module):
         values = np.concatenate([self._flat(landmarks), self._flat(self.mirror(landmarks))])
         self._middle = values.mean(0)
         few = values[:: max(1, len(values) // 6000)] - self._middle
-        self._axes = np.linalg.svd(few, full_matrices=False)[2][:_COMPONENTS].T
+        self._axes = np.linalg.eigh(few.T @ few)[1][:, : -_COMPONENTS - 1 : -1]
         spread = (few @ self._axes).std(0)
         self._spread = np.maximum(spread, 0.004 * spread[0])
         count = self._axes.shape[1]
@@ -210,7 +210,7 @@ def weigh(first: np.ndarray, second: np.ndarray, truth: np.ndarray) -> Weighing:
     one, other, true = (
         np.concatenate([values[both], values[both][:, sides]]).astype(np.float64) for values in (first, second, truth)
     )
-    shares = [np.maximum(_correlation(guess, true), 0.02) ** 2 / guess.std(0).clip(1e-3) for guess in (one, other)]
+    shares = [np.maximum(correlation(guess, true), 0.02) ** 2 / guess.std(0).clip(1e-3) for guess in (one, other)]
     mean = one * shares[0] + other * shares[1]
     spread = true.std(0)
     gain = np.minimum(spread / mean.std(0).clip(1e-6), _MOST * _spread_of(one, other, shares) / mean.std(0).clip(1e-6))
@@ -250,42 +250,33 @@ def _spread_of(one: np.ndarray, other: np.ndarray, shares: list[np.ndarray]) -> 
     return (weights[0] * one.std(0) + weights[1] * other.std(0)) / np.sum(weights, axis=0)
 
 
-def _correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    a, b = a - a.mean(0), b - b.mean(0)
-    return (a * b).sum(0) / np.maximum(np.linalg.norm(a, axis=0) * np.linalg.norm(b, axis=0), 1e-9)
-
-
 def label_faces(config: LabelConfig) -> np.ndarray:
     """Write ``rigs.npy``, and return the rigs ``(N, 52)``.
 
     Raises:
         InputError, WeightsError: a folder lacks a file, no face is called neutral, or the bundle is damaged.
     """
-    bundle = load_bundle(config.weights)
-    landmarks, rigs = _renders(config.renders)
-    reader = fit_reader(landmarks, rigs, epochs=config.epochs)
-    landmarks, truth = _renders(config.held_out)
-    cache = config.faces
-    seen = _answers(bundle, list_images(config.held_out), cache)
-    read = reader.read(landmarks)
-    weighing = weigh(seen, read, truth)
-    known = truth.std(0) > 0.03
-    for name, guess in (("bundle", seen), ("landmarks", read), ("both", weighing.join(seen, read))):
-        rows = ~np.isnan(guess).any(1)
-        print(f"{name}: mean r with the truth {_correlation(guess[rows], truth[rows])[known].mean():.3f}")
     with (config.faces / "labels.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    answers = _answers(bundle, [f"{config.faces / 'images.zip'}{SEPARATOR}{row['file']}" for row in rows], cache)
-    real = reader.read(_load(config.faces, LANDMARKS))
-    joined = weighing.join(answers, real)
     neutral = np.array([row.get("emotion") == "neutral" for row in rows])
     if not neutral.any():
         raise InputError("{} calls no face neutral: what is rest is not known.", config.faces / "labels.csv")
+    bundle, cache = load_bundle(config.weights), config.faces
+    landmarks, (others, truth) = _load(config.faces, LANDMARKS), _renders(config.held_out)
+    reader = fit_reader(*_renders(config.renders), epochs=config.epochs)
+    held_out = _answers(bundle, list_images(config.held_out), cache), reader.read(others)
+    weighing, known = weigh(*held_out, truth), truth.std(0) > 0.03
+    for name, guess in zip(("bundle", "landmarks", "both"), (*held_out, weighing.join(*held_out)), strict=True):
+        found = ~np.isnan(guess).any(1)
+        print(f"{name}: mean r with the truth {correlation(guess[found], truth[found])[known].mean():.3f}")
+    ids = image_ids(config.faces, rows)
+    real = _answers(bundle, ids, cache), reader.read(landmarks)
+    joined = weighing.join(*real)
     moved = (joined - np.median(joined[neutral], axis=0)).clip(0)
-    found = np.clip(moved * strength((answers, real), (seen, read), truth, moved), 0, 1).astype(np.float16)
+    rigs = np.clip(moved * strength(real, held_out, truth, moved), 0, 1).astype(np.float16)
     with replacing(config.faces / RIGS) as temporary, temporary.open("wb") as out:
-        np.save(out, found)
-    return found
+        np.save(out, rigs)
+    return rigs
 
 
 def _renders(folders: tuple[Path, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -26,8 +26,7 @@ from freeavatar.errors import FreeAvatarError, InputError
 from freeavatar.models import Bundle, RigDecoder, load_bundle, save_bundle, view_of_crops
 from freeavatar.rig import ARKIT, mirrored
 from training.data.images import crop_size, list_images, open_images
-from training.data.labelled_faces import read_rigs, read_rows
-from training.data.triplets import SEPARATOR
+from training.data.labelled_faces import image_ids, read_rigs, read_rows
 
 logger = logging.getLogger(__name__)
 
@@ -119,7 +118,7 @@ def strengthen(config: StrengthenConfig) -> dict[str, float]:
     if config.faces is not None:
         rows, labels = read_rows(config.faces / "labels.csv"), read_rigs(config.faces / "labels.csv")
         step = -(-len(rows) // config.most)
-        ids = [f"{config.faces / 'images.zip'}{SEPARATOR}{row['file']}" for row in rows[::step]]
+        ids = image_ids(config.faces, rows[::step])
         real = open_images(ids, cache=config.out.parent, size=size)
         known = ~np.isnan(labels).any(0)
         gains[known] = fit_gains(answers_of(bundle, real.gather(np.arange(len(real)))), labels[::step])[known]

@@ -14,9 +14,8 @@ from freeavatar.rig import ARKIT, mirrored
 from training.data.emotions import PROTOTYPES
 from training.data.features import Features, cached_features, joined
 from training.data.images import list_images
-from training.data.labelled_faces import read_rigs, read_rows
+from training.data.labelled_faces import image_ids, read_rigs, read_rows
 from training.data.portraits import Portraits
-from training.data.triplets import SEPARATOR
 from training.engine.batches import Batch
 
 
@@ -156,7 +155,7 @@ def _faces_of(config: ExpressionConfig) -> tuple[list[str], Tensor | None, Tenso
     table = config.faces / "labels.csv"
     rows = read_rows(table)
     stride, known = _stride(len(rows), config.most), {name: k for k, name in enumerate(PROTOTYPES)}
-    ids = [f"{config.faces / 'images.zip'}{SEPARATOR}{row['file']}" for row in rows]
+    ids = image_ids(config.faces, rows)
     labels = torch.from_numpy(read_rigs(table))
     emotions = torch.tensor([known.get(row.get("emotion") or "", -1) for row in rows])
     return ids[::stride], labels[::stride], emotions[::stride]

@@ -7,6 +7,7 @@ import numpy as np
 
 from freeavatar.errors import InputError
 from freeavatar.rig import ARKIT
+from training.data.triplets import SEPARATOR
 
 RIGS = "rigs.npy"
 """Rigs of all rows of the labels.csv beside it, ``(N, 52)``: what training.label_faces writes."""
@@ -57,6 +58,11 @@ def read_rigs(labels: Path, *, split: str = "train") -> np.ndarray:
         pair = [ARKIT.index(name + "Left"), ARKIT.index(name + "Right")]
         rigs[:, pair] = rigs[:, pair].mean(1, keepdims=True)
     return rigs.astype(np.float32)
+
+
+def image_ids(faces: Path, rows: list[dict[str, str]]) -> list[str]:
+    """Ids of the images of rows, in the images.zip of a folder of labelled faces."""
+    return [f"{faces / 'images.zip'}{SEPARATOR}{row['file']}" for row in rows]
 
 
 def scores_of(rows: list[dict[str, str]]) -> np.ndarray:

@@ -17,8 +17,8 @@ from training.data.augment import cut_views, draw_jitter
 from training.data.drawing import draw_class_triplets, mine_triplets
 from training.data.features import cached_pooled
 from training.data.images import ImagePool, crop_size, list_images, open_images
-from training.data.labelled_faces import read_rigs, read_rows
-from training.data.triplets import MARGINS, SEPARATOR, Triplets, read_triplets
+from training.data.labelled_faces import image_ids, read_rigs, read_rows
+from training.data.triplets import MARGINS, Triplets, read_triplets
 from training.engine.batches import Batch, generator_of, shuffled
 
 Opener = Callable[..., ImagePool]
@@ -163,7 +163,7 @@ class Mixture:
 
     def _open_real(self, faces: Path) -> _Real:
         rows = read_rows(faces / "labels.csv")
-        pool = self._open([f"{faces / 'images.zip'}{SEPARATOR}{row['file']}" for row in rows])
+        pool = self._open(image_ids(faces, rows))
         names = [row.get("emotion") or "" for row in rows]
         counts = Counter(names)
         self.classes = tuple(sorted(name for name, count in counts.items() if name and count >= RAREST))

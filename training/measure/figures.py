@@ -134,3 +134,9 @@ def side_hits(
             hits.append(distance.argmin() == side)
             asked.append(row)
     return np.array(hits), np.array(asked)
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Pearson r of each column, 0 where one is constant."""
+    a, b = a - a.mean(0), b - b.mean(0)
+    return (a * b).sum(0) / np.maximum(np.linalg.norm(a, axis=0) * np.linalg.norm(b, axis=0), 1e-9)

@@ -10,8 +10,8 @@ from torch import nn
 from freeavatar.errors import InputError
 from freeavatar.models import view_of_crops
 from training.data.images import ImagePool, crop_size, open_images
-from training.data.labelled_faces import read_rows
-from training.data.triplets import SEPARATOR, read_triplets
+from training.data.labelled_faces import image_ids, read_rows
+from training.data.triplets import read_triplets
 from training.measure.figures import Figure, bootstrap, draw_label_triplets, triplet_hits
 
 
@@ -35,7 +35,7 @@ class Validation:
             raise InputError(
                 "{} compares no two emotions in its val split: give --report-every 0.", faces / "labels.csv"
             )
-        ids = [f"{faces / 'images.zip'}{SEPARATOR}{row['file']}" for row in rows]
+        ids = image_ids(faces, rows)
         self._pool = open_images(ids, cache=cache, size=crop_size(view))
         self._triplets = draw_label_triplets([row["emotion"] for row in rows])
         self._view = view
