@@ -30,6 +30,7 @@ clean:
 	$(if $(AS_ROOT),sh tools/system_packages.sh libgl1 libglib2.0-0 python3-venv)
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --requirement requirements.txt
+	$(BIN)/python -m freeavatar warm-up
 	touch $@
 
 .venv/test: .venv/app requirements-dev.txt requirements-train.txt

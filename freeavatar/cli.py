@@ -46,6 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_weights(embed)
     embed.set_defaults(run=_embed)
     _add_models(commands.add_parser("models", help="bundles of weights: list, use, export, import"))
+    warm_up = commands.add_parser("warm-up", help="compile what draws avatars, so that nobody waits at first use")
+    warm_up.set_defaults(run=_warm_up)
     return parser
 
 
@@ -297,6 +299,19 @@ def _import_model(args: argparse.Namespace) -> None:
 
     entry = import_bundle(args.file)
     print(f"{entry.name} ({entry.title}) is in the library: `models use {entry.name}` adopts it.")
+
+
+def _warm_up(args: argparse.Namespace) -> None:
+    import numpy as np
+
+    from freeavatar.avatars import DEFAULT_AVATAR, load_avatar
+    from freeavatar.render import Look, Renderer
+
+    renderer = Renderer(load_avatar(DEFAULT_AVATAR))
+    rest = np.zeros(len(renderer.avatar.target_names), np.float32)
+    for look in (Look((64, 64)), Look((64, 64), background=None)):
+        renderer.picture(rest, look=look)
+    print("Ready.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ import pytest
 from freeavatar.avatars import builtin_avatars
 from freeavatar.cli import main
 from freeavatar.render import preview
+from tests.files import ROOT
 from tests.heads import HeadFile
 
 
@@ -117,3 +118,31 @@ def test_embed_writes_rigs_where_they_are_asked_for(short_clip, tmp_path):
 def test_help_works_as_a_module(command):
     done = subprocess.run([sys.executable, "-m", "freeavatar", *command], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and "usage:" in done.stdout
+
+
+WARMED = """
+import sys
+import numpy as np
+from freeavatar.avatars import load_avatar
+from freeavatar.cli import main
+from freeavatar.render import Look, Renderer
+
+def compiled():
+    modules = [module for name, module in sys.modules.items() if name.startswith("freeavatar.render")]
+    kernels = {value for module in modules for value in vars(module).values() if hasattr(value, "signatures")}
+    return sum(len(kernel.signatures) for kernel in kernels)
+
+main(["warm-up"])
+before = compiled()
+renderer = Renderer(load_avatar("moss"))
+weights = np.full(len(renderer.avatar.target_names), 0.3, np.float32)
+renderer.picture(weights, np.array([20.0, 5.0, 3.0]), look=Look((120, 160)), camera=renderer.camera("bust"))
+print(before, compiled())
+"""
+
+
+def test_after_warm_up_nothing_is_left_to_compile():
+    done = subprocess.run([sys.executable, "-c", WARMED], cwd=ROOT, capture_output=True, text=True, check=True)
+    ready, counts = done.stdout.splitlines()
+    before, after = map(int, counts.split())
+    assert ready == "Ready." and before == after > 0
