@@ -63,6 +63,8 @@ class AnimateOptions(EditSettings):
     """auto, cpu, cuda or mps."""
     height: int = 512
     """Height of the side-by-side picture in pixels."""
+    has_each: bool = False
+    """Of several avatars, give a picture of each alone beside the one with all of them in a row."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

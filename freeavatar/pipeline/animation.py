@@ -83,7 +83,7 @@ def animate_steps(
     stored = load_take(source) if Path(source).name.endswith(ENDING) else None
     opened = stored.source() if stored else open_source(Path(source), start=options.start, end=options.end)
     bundle, folder = bundle or open_bundle(device=device), make_folder(Path(out))
-    files, combined = _planned(opened, cast, folder)
+    files, combined = _planned(opened, cast, folder, has_each=options.has_each)
     take = stored or _kept(folder / f"{opened.stem}{ENDING}", opened, options, bundle)
     if take is None:
         track = yield from follow(opened, bundle.encoder, options, device)
@@ -135,17 +135,17 @@ class _Part:
     """Files to write, by ending."""
 
 
-def _planned(source: Source, cast: Sequence[Avatar], folder: Path) -> tuple[dict[str, dict[str, Path]], Path | None]:
-    """The files of every avatar by ending, and for several avatars the one with all of them in a row.
+def _planned(
+    source: Source, cast: Sequence[Avatar], folder: Path, *, has_each: bool
+) -> tuple[dict[str, dict[str, Path]], Path | None]:
+    """The files of every avatar by ending, and for several avatars the picture with all of them in a row.
 
     Raises:
         InputError: one would overwrite the input.
     """
     picture = "png" if source.kind == "image" else "mp4"
-    files = {
-        avatar.name: {kind: folder / f"{source.stem}_{avatar.name}.{kind}" for kind in (picture, *CURVES)}
-        for avatar in cast
-    }
+    kinds = (picture, *CURVES) if has_each or len(cast) == 1 else CURVES
+    files = {avatar.name: {kind: folder / f"{source.stem}_{avatar.name}.{kind}" for kind in kinds} for avatar in cast}
     combined = folder / f"{source.stem}.{picture}" if len(cast) > 1 else None
     planned = [path for paths in files.values() for path in paths.values()] + ([combined] if combined else [])
     if any(path.exists() and path.samefile(source.path) for path in planned):

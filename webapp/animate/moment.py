@@ -37,10 +37,10 @@ def player_of(run: Run) -> Player:
 
 
 @lru_cache(maxsize=64)
-def _actor(video: str, _modified: int, second: float) -> str:
-    """The actor's panel of a side-by-side video, whose avatar's panel is square: closer keyframes than the input's."""
+def _actor(video: str, _modified: int, second: float, avatars: int) -> str:
+    """The actor's panel of a side-by-side video, whose other panels are square: closer keyframes than the input's."""
     image = VideoReader(video).frame_at(second).image
-    return picture_url(image[:, : image.shape[1] - image.shape[0]], height=SIZE)
+    return picture_url(image[:, : image.shape[1] - avatars * image.shape[0]], height=SIZE)
 
 
 def faces_at(
@@ -52,8 +52,9 @@ def faces_at(
     language = language_of(request)
     try:
         run = load_run(id)
-        player, video = player_of(run), run.folder / run.files[run.avatars[0]]["video"]
-        actor = {"name": say(language, "clip.actor"), "src": _actor(str(video), video.stat().st_mtime_ns, second)}
+        player, modified = player_of(run), run.video.stat().st_mtime_ns
+        shown = len(run.avatars) if run.combined else 1
+        actor = {"name": say(language, "clip.actor"), "src": _actor(str(run.video), modified, second, shown)}
         now = {"avatar": avatar or run.avatars[0], "settings": settings_of(values)}
         return {"faces": [actor, *(_face(player, look, second, language) for look in (pinned, now) if look)]}
     except FreeAvatarError as error:
