@@ -328,7 +328,7 @@ def test_mode_test_animates_without_training(actor_frames, tmp_path, capsys):
     write_png(actor_frames[9], tmp_path / "smile.png")
     main([str(SHIPPED), "--mode", "test", "--test.source", str(tmp_path / "smile.png"),
           "--test.out", str(tmp_path / "out"), "--test.avatars", "ines", "pip"])  # fmt: skip
-    assert (tmp_path / "out" / "smile_ines.png").is_file() and (tmp_path / "out" / "smile_pip.png").is_file()
+    assert {path.name for path in (tmp_path / "out").glob("*.png")} == {"smile.png"}
     assert "1 frames animated" in capsys.readouterr().out
 
 
