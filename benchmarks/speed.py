@@ -41,9 +41,10 @@ def main(config: SpeedConfig) -> None:
         command += [word for name in builtin_avatars()[:count] for word in ("--avatar", name)]
         with tempfile.TemporaryDirectory() as out:
             start = time.perf_counter()
-            done = subprocess.run([*command, "--out", out], capture_output=True, text=True, check=True)
+            done = subprocess.run([*command, "--out", out], stdout=subprocess.PIPE, text=True, check=True)
             total = time.perf_counter() - start
-        print(f"animate, {count} avatars, start-up included: {info.duration / total:.2f} s of video a second")
+        speed = info.frames / float(info.rate) / total
+        print(f"animate, avatars: {count}, start-up included: {speed:.2f} s of video a second")
         print(f"  {done.stdout.splitlines()[-1]}, all {total:.1f} s")
     frames = list(VideoReader(config.clip))
     bundle = load_bundle()

@@ -129,7 +129,7 @@ def from_pairs(config: BuildConfig, rng: np.random.Generator) -> Triplets:
 
 def from_acted(config: BuildConfig, rng: np.random.Generator) -> Triplets:
     """Real faces, the render of their silver rig, and another's farther than the median."""
-    rows, ids, known = _faces(config)
+    rows, ids, labels = _faces(config)
     place = {row["file"]: name for row, name in zip(rows, ids, strict=True)}
     triplets: list[list[str]] = []
     for folder in config.acted:
@@ -137,7 +137,7 @@ def from_acted(config: BuildConfig, rng: np.random.Generator) -> Triplets:
         files = json.loads(_existing(folder, "files.json").read_text())
         if not set(files) <= set(place):
             raise InputError("{} re-enacts faces that labels.csv lacks: render it from this labels.csv again.", folder)
-        found = draw_acted(rigs[:, _known(known)], config.count // len(config.acted), rng)
+        found = draw_acted(rigs[:, _known(labels)], config.count // len(config.acted), rng)
         triplets += [[place[files[a]], renders[p], renders[n]] for a, p, n in found]
     return make_triplets(triplets, np.full(len(triplets), 2))
 

@@ -28,7 +28,7 @@ from freeavatar.models.device import choose_device
 from freeavatar.pipeline.tracking import encode_crops
 from training.data.drawing import draw_acted, draw_recast
 from training.data.images import open_images
-from training.data.labelled_faces import image_ids, read_rigs, read_rows
+from training.data.labelled_faces import image_ids, read_rows, rigs_of_scores
 from training.measure.figures import (
     Figure,
     bootstrap,
@@ -100,8 +100,8 @@ class Evaluation:
         # The order of labels.csv, which the draw of human triplets hangs on.
         chosen = np.sort(np.random.default_rng(0).permutation(len(rows))[: sizes.real])
         self.rows = [rows[k] for k in chosen]
-        self.rigs = read_rigs(labels, split="val")[chosen]
-        """Of the faces, ``(N, 52)``; NaN where nothing is known."""
+        self.rigs = rigs_of_scores(labels, split="val")[chosen]
+        """Of the faces, ``(N, 52)``, by a judge that is not measured; NaN where nothing is known."""
         held_out = HeldOut(kept, config.avatars, limit=sizes.avatars)
         faces = np.random.default_rng(1).permutation(len(self.rows))[: sizes.acted]
         self.acted = held_out.acted(np.nan_to_num(self.rigs)[faces], faces)

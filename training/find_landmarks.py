@@ -11,7 +11,7 @@ float16, x to the right, y down and z away in units of the crop's side, NaN wher
 import argparse
 import csv
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
@@ -24,7 +24,7 @@ _SIDE = 288
 """Crops are enlarged to this, and surrounded by half as much again, as the detector likes them."""
 
 
-def pictures(source: Path) -> list | Iterator:
+def pictures(source: Path) -> Iterable:
     """Luma crops of a folder, in order."""
     if (source / "crops.npy").is_file():
         return np.load(source / "crops.npy", mmap_mode="r")
@@ -34,8 +34,10 @@ def pictures(source: Path) -> list | Iterator:
     return (cv2.imdecode(np.frombuffer(archive.read(name), np.uint8), cv2.IMREAD_GRAYSCALE) for name in names)
 
 
-def find(model: vision.FaceLandmarker, crop: np.ndarray) -> np.ndarray:
-    """Landmarks ``(478, 3)`` of a crop; NaN without a face."""
+def find(model: vision.FaceLandmarker, crop: np.ndarray | None) -> np.ndarray:
+    """Landmarks ``(478, 3)`` of a crop; NaN without a face, or if it cannot be read."""
+    if crop is None:
+        return np.full((_POINTS, 3), np.nan)
     enlarged = cv2.resize(crop, (_SIDE, _SIDE), interpolation=cv2.INTER_CUBIC)
     margin = _SIDE // 4
     framed = cv2.copyMakeBorder(enlarged, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
@@ -62,7 +64,7 @@ def main() -> None:
     missing = np.full((_POINTS, 3), np.nan, np.float16)
     with vision.FaceLandmarker.create_from_options(options) as model:
         found = [
-            missing if number % args.every else find(model, np.asarray(crop)).astype(np.float16)
+            missing if number % args.every else find(model, crop).astype(np.float16)
             for number, crop in enumerate(pictures(args.source))
         ]
     np.save(args.source / "landmarks.npy", np.stack(found))

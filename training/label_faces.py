@@ -11,7 +11,6 @@ that of what both guesses share. The median of faces that people called neutral 
 :func:`training.data.labelled_faces.read_rigs` finds it. Training alone reads it: landmarks drive nobody.
 """
 
-import csv
 import logging
 import sys
 from dataclasses import dataclass
@@ -27,14 +26,14 @@ from freeavatar.files import replacing
 from freeavatar.models import Bundle, load_bundle
 from freeavatar.rig import ARKIT, mirrored
 from training.data.images import crop_size, list_images, open_images
-from training.data.labelled_faces import RIGS, image_ids
+from training.data.labelled_faces import RIGS, image_ids, read_table
 from training.measure.figures import correlation
 from training.objectives.losses import rig_loss
 from training.strengthen import answers_of
 
 logger = logging.getLogger(__name__)
 
-LANDMARKS = "landmarks.npy"
+LANDMARKS, POINTS = "landmarks.npy", 478
 _STILL = (
     10, 338, 297, 332, 284, 251, 109, 67, 103, 54, 21, 168, 6, 197, 195, 127, 356, 234, 454, 93, 323, 33, 263, 133, 362,
 )  # fmt: skip
@@ -49,6 +48,10 @@ _MOST = 2.5
 """Factor by which a guess is made stronger at most, and by which on real faces besides."""
 _MOST_REAL = 1.5
 _CHUNK = 2048
+_FEWEST = 10
+"""Faces with landmarks that a folder must have."""
+_TELLING = 0.2
+"""Correlation of two guesses on renders from which they say how strong real faces are."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ class LabelConfig:
     weights: Path
     """Bundle that guesses, too."""
     epochs: int = 25
+    cache: Path | None = None
+    """Folder for decoded images; by default the one that ``faces`` lies in."""
 
 
 class LandmarkReader(nn.Module):
@@ -221,7 +226,7 @@ def weigh(first: np.ndarray, second: np.ndarray, truth: np.ndarray) -> Weighing:
 def strength(
     real: tuple[np.ndarray, np.ndarray], held_out: tuple[np.ndarray, np.ndarray], truth: np.ndarray, moved: np.ndarray
 ) -> np.ndarray:
-    """Factors ``(52,)``, 1 or more, that give real faces the spread they have.
+    """Factors ``(52,)``, 1 or more and the same on both sides, that give real faces the spread they have.
 
     Two guesses by other means err apart, so that their covariance is that of the truth, times a constant which renders
     tell: how much both guesses shrink it.
@@ -232,8 +237,13 @@ def strength(
         truth: of the renders.
         moved: how far real faces are from rest by the joined guess, 0 or more.
     """
-    spread = truth.std(0) * np.sqrt(_shared(*real).clip(0) / _shared(*held_out).clip(1e-6))
-    return np.clip(spread / moved.std(0).clip(1e-3), 1, _MOST_REAL)
+    sides = mirrored(ARKIT)
+    known, shared, both = _shared(*held_out), _shared(*real), np.isfinite(held_out[1]).all(1)
+    deviations = [guess[both].std(0) for guess in held_out]
+    agreed = known / np.maximum(deviations[0] * deviations[1], 1e-6) > _TELLING
+    spread = truth.std(0) * np.sqrt(shared.clip(0) / known.clip(1e-6))
+    factor = np.clip(np.where(agreed, spread / moved.std(0).clip(1e-3), 1), 1, _MOST_REAL)
+    return (factor + factor[sides]) / 2
 
 
 def _shared(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -256,13 +266,12 @@ def label_faces(config: LabelConfig) -> np.ndarray:
     Raises:
         InputError, WeightsError: a folder lacks a file, no face is called neutral, or the bundle is damaged.
     """
-    with (config.faces / "labels.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_table(config.faces / "labels.csv")
     neutral = np.array([row.get("emotion") == "neutral" for row in rows])
     if not neutral.any():
         raise InputError("{} calls no face neutral: what is rest is not known.", config.faces / "labels.csv")
-    bundle, cache = load_bundle(config.weights), config.faces
-    landmarks, (others, truth) = _load(config.faces, LANDMARKS), _renders(config.held_out)
+    bundle, cache = load_bundle(config.weights), config.cache or config.faces.parent
+    landmarks, (others, truth) = _landmarks(config.faces, len(rows)), _renders(config.held_out)
     reader = fit_reader(*_renders(config.renders), epochs=config.epochs)
     held_out = _answers(bundle, list_images(config.held_out), cache), reader.read(others)
     weighing, known = weigh(*held_out, truth), truth.std(0) > 0.03
@@ -280,8 +289,19 @@ def label_faces(config: LabelConfig) -> np.ndarray:
 
 
 def _renders(folders: tuple[Path, ...]) -> tuple[np.ndarray, np.ndarray]:
-    landmarks = [_load(folder, LANDMARKS) for folder in folders]
-    return np.concatenate(landmarks), np.concatenate([_load(folder, "rigs.npy") for folder in folders])
+    rigs = [_load(folder, "rigs.npy") for folder in folders]
+    landmarks = [_landmarks(folder, len(own)) for folder, own in zip(folders, rigs, strict=True)]
+    return np.concatenate(landmarks), np.concatenate(rigs)
+
+
+def _landmarks(folder: Path, count: int) -> np.ndarray:
+    landmarks = _load(folder, LANDMARKS)
+    if landmarks.shape != (count, POINTS, 3) or len(_found(landmarks)) < _FEWEST:
+        raise InputError(
+            "{} has {} faces, {} of them with landmarks, for {} images: expected {} or more; find them again.",
+            folder / LANDMARKS, len(landmarks), len(_found(landmarks)), count, _FEWEST,
+        )  # fmt: skip
+    return landmarks
 
 
 def _load(folder: Path, name: str) -> np.ndarray:

@@ -41,7 +41,8 @@ train() { # the losses, whatever the backbone
 case $stage in
 checks)
     nvidia-smi --query-gpu=name,memory.total --format=csv,noheader | tee -a "$out/checks.log"
-    python pytest -q -p no:cacheprovider tests/training/test_devices.py tests/training/test_engine.py
+    python pytest -q -p no:cacheprovider tests/freeavatar/test_cuda.py \
+        tests/training/test_devices.py tests/training/test_engine.py
     python freeavatar animate examples/actor.mp4 --avatar ines --device cuda --out "$out/animate"
     ;;
 encoder)
@@ -63,6 +64,8 @@ vit)
 renderer)
     python training.train_rig2img --portraits "$data/portraits" --out "$runs/rig2img" --minutes "$minutes" \
         --batch 64 --workers 4 --device "$device"
+    cp -r "$runs/rig2img/weights" "$out/renderer"
+    cp "$runs/rig2img/fidelity.json" "$out/renderer" || echo "the renderer was not measured"
     ;;
 decoder)
     # shellcheck disable=SC2046

@@ -108,8 +108,8 @@ class TrainConfig:
     """Stages of a CNN that keep weights and statistics, the stem with them: the first two of EfficientNet-Lite0, which
     see edges, take a third of the time."""
     drop_path: float = 0.0
-    """How often the last block of a CNN is passed over, the ones before it the less the earlier they come (Huang et al.
-    2016): labels are then harder to learn by heart."""
+    """How often the last of the blocks of a CNN that have a shortcut is passed over, the ones before it the less the
+    earlier they come (Huang et al. 2016): labels are then harder to learn by heart."""
     layer_decay: float = 0.75
     """Factor on the rate from each block of a ViT to the one below it (He et al. 2022, table 9); 1 from scratch."""
 
@@ -218,7 +218,7 @@ class Trainee(nn.Module):
 
 
 def _drop_paths(backbone: Any, rate: float) -> None:
-    blocks = [block for stage in backbone.blocks for block in stage]
+    blocks = [block for stage in backbone.blocks for block in stage if block.has_skip]
     for number, block in enumerate(blocks, 1):
         block.drop_path = DropPath(rate * number / len(blocks))
 

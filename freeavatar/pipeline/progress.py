@@ -40,7 +40,7 @@ class Report:
     """What an animation wrote."""
 
     files: dict[str, dict[str, Path]]
-    """Per avatar: ``video`` (or ``image``), ``csv``, ``json``, ``glb``."""
+    """Per avatar: ``video`` (or ``image``; of several avatars if each was asked for), ``csv``, ``json``, ``glb``."""
     combined: Path | None
     """Actor and all avatars in a row, if there are several."""
     frames: int

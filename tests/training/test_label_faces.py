@@ -108,6 +108,14 @@ def test_real_faces_get_the_spread_that_both_guesses_share():
     np.testing.assert_allclose(factor, (0.5 * truth.std(0) / joined.std(0)).clip(1, 1.5), rtol=0.1)
 
 
+def test_a_guess_that_knows_nothing_says_nothing_of_strength():
+    rng = np.random.default_rng(0)
+    first, second, truth = guesses(rng)
+    blind = rng.normal(0, 0.3, second.shape)
+    factor = strength((first, rng.normal(0, 0.3, second.shape)), (first, blind), truth, first)
+    np.testing.assert_array_equal(factor, 1)
+
+
 @pytest.fixture
 def folders(faces, tmp_path):
     """Faces with landmarks and a bundle; renders to learn from, and to weigh by."""
@@ -148,6 +156,13 @@ def test_rigs_lie_beside_the_labels_where_training_finds_them(folders):
 
 def test_what_is_missing_is_named(folders):
     labels = folders / "faces" / "labels.csv"
+    landmarks = folders / "faces" / "landmarks.npy"
+    points = np.load(landmarks)
+    for wrong in (points[:-1], np.full_like(points, np.nan)):
+        np.save(landmarks, wrong)
+        with pytest.raises(InputError, match="find them again"):
+            label_faces(config_of(folders))
+    np.save(landmarks, points)
     (folders / "held_out" / "landmarks.npy").rename(folders / "aside.npy")
     with pytest.raises(InputError, match=r"held_out lacks landmarks\.npy"):
         label_faces(config_of(folders))

@@ -208,7 +208,10 @@ def test_labels_keep_to_their_split_and_order(faces):
 
 
 def test_what_scores_do_not_carry_is_unknown_and_both_splits_are_on_one_scale(faces):
-    labels = faces / "labels.csv"
+    labels, jaw = faces / "labels.csv", ARKIT.index("jawOpen")
+    low, high = np.quantile(scores_of(read_rows(labels))[:, jaw], [0.1, 0.995])
+    val = (scores_of(read_rows(labels, split="val"))[:, jaw] - low) / max(high - low, 0.25)
+    np.testing.assert_allclose(read_rigs(labels, split="val")[:, jaw], val.clip(0, 1), atol=1e-6)
     for split in ("train", "val"):
         rigs = read_rigs(labels, split=split)
         assert np.nanmin(rigs) >= 0 and np.nanmax(rigs) <= 1
@@ -297,6 +300,18 @@ def test_what_is_unknown_of_real_faces_has_no_gradient(faces, tmp_path):
     losses_of(config, model)[0]["silver"].backward()
     assert (predicted.grad[:, ARKIT.index("cheekPuff")] == 0).all()
     assert (predicted.grad[:, ARKIT.index("jawOpen")] != 0).all()
+
+
+def test_blocks_with_a_shortcut_are_passed_over_in_training_alone(renders, tmp_path):
+    backbone = Trainee(config_of(tmp_path, renders, drop_path=0.9)).eval().encoder.backbone
+    blocks = [block for stage in backbone.blocks for block in stage]
+    rates = [getattr(block.drop_path, "drop_prob", 0.0) for block in blocks]
+    assert [rate > 0 for rate in rates] == [block.has_skip for block in blocks]
+    assert max(rates) == pytest.approx(0.9) and np.all(np.diff([rate for rate in rates if rate]) > 0)
+    views = torch.rand(2, 3, 32, 32)
+    torch.testing.assert_close(backbone(views), backbone(views))
+    with pytest.raises(ValueError, match=r"drop_path is 1\.5"):
+        config_of(tmp_path, renders, drop_path=1.5)
 
 
 @pytest.fixture(scope="module")

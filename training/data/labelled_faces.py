@@ -26,33 +26,43 @@ def read_rows(labels: Path, *, split: str = "train") -> list[dict[str, str]]:
     Raises:
         InputError: no such file, or no row of the split.
     """
-    rows = [row for row in _all_rows(labels) if row.get("split") == split]
+    rows = [row for row in read_table(labels) if row.get("split") == split]
     if not rows:
         raise InputError("{} has no row of split {!r}: expected a column split that says train or val.", labels, split)
     return rows
 
 
 def read_rigs(labels: Path, *, split: str = "train") -> np.ndarray:
-    """Rigs of a split, ``(N, 52)`` in [0, 1], NaN where nothing is known.
-
-    They come from the ``rigs.npy`` beside the table. Without one, they are MediaPipe's scores on the rig's scale: the
-    10th percentile of the train split is rest, the 99.5th, where a channel is alive, is 1; what these scores do not
-    carry is unknown, and the sides of the brows are averaged.
+    """Rigs of a split, ``(N, 52)`` in [0, 1]: those of the ``rigs.npy`` beside the table, or without one
+    :func:`rigs_of_scores`, NaN where nothing is known.
 
     Raises:
         InputError: no such file, no row of the split, or the rigs are those of another table.
     """
-    rows, path = read_rows(labels, split=split), labels.with_name(RIGS)
-    if path.is_file():
-        rigs, splits = np.load(path), [row.get("split") for row in _all_rows(labels)]
-        if rigs.shape != (len(splits), len(ARKIT)):
-            raise InputError(
-                "{} has {} rigs, and {} has {} rows: label the faces again with training.label_faces.",
-                path, len(rigs), labels, len(splits),
-            )  # fmt: skip
-        return rigs[np.array(splits) == split].astype(np.float32)
+    path = labels.with_name(RIGS)
+    if not path.is_file():
+        return rigs_of_scores(labels, split=split)
+    rigs, splits = np.load(path), [row.get("split") for row in read_table(labels)]
+    if rigs.shape != (len(splits), len(ARKIT)):
+        raise InputError(
+            "{} has {} rigs, and {} has {} rows: label the faces again with training.label_faces.",
+            path, len(rigs), labels, len(splits),
+        )  # fmt: skip
+    return rigs[np.array(splits) == split].astype(np.float32)
+
+
+def rigs_of_scores(labels: Path, *, split: str = "train") -> np.ndarray:
+    """MediaPipe's scores of a split on the rig's scale, ``(N, 52)`` in [0, 1].
+
+    The 10th percentile of the train split is rest, the 99.5th, where a channel is alive, is 1. What the scores do not
+    carry is NaN. They move both sides of the brows together, so these are averaged, and what is trained on them learns
+    even brows.
+
+    Raises:
+        InputError: no such file, or no row of the split.
+    """
     low, high = np.quantile(scores_of(read_rows(labels)), [0.1, 0.995], axis=0)
-    rigs = np.clip((scores_of(rows) - low) / np.maximum(high - low, 0.25), 0, 1)
+    rigs = np.clip((scores_of(read_rows(labels, split=split)) - low) / np.maximum(high - low, 0.25), 0, 1)
     rigs[:, np.isin(ARKIT, UNKNOWN)] = np.nan
     for name in EVEN:
         pair = [ARKIT.index(name + "Left"), ARKIT.index(name + "Right")]
@@ -70,7 +80,12 @@ def scores_of(rows: list[dict[str, str]]) -> np.ndarray:
     return np.array([[float(row.get(name) or 0) for name in ARKIT] for row in rows], np.float32)
 
 
-def _all_rows(labels: Path) -> list[dict[str, str]]:
+def read_table(labels: Path) -> list[dict[str, str]]:
+    """All rows of labels.csv, in order.
+
+    Raises:
+        InputError: no such file.
+    """
     if not labels.is_file():
         raise InputError("{} does not exist: give the labels.csv of the face crops.", labels)
     with labels.open(newline="") as file:
