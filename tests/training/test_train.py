@@ -70,7 +70,11 @@ def faces(tmp_path_factory) -> Path:
 
 def config_of(out, renders=None, faces=None, **more):
     data = {name: more.pop(name) for name in ("triplets", "real_share", "balance") if name in more}
-    rest = {name: more.pop(name) for name in ("start", "teacher", "losses", "encoder", "frozen_stages") if name in more}
+    rest = {
+        name: more.pop(name)
+        for name in ("start", "teacher", "losses", "encoder", "frozen_stages", "drop_path")
+        if name in more
+    }
     engine = EngineConfig(out, **{"steps": 20, "batch": 12, "log_every": 5, "save_minutes": 9.0, **more})
     mixture = MixtureConfig((renders,) if renders else (), faces, **data)
     return TrainConfig(engine, mixture, **{"encoder": ENCODER, "is_pretrained": False, **rest})
