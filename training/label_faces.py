@@ -45,8 +45,9 @@ _COMPONENTS, _HIDDEN, _BATCH = 220, 768, 256
 _BLUR = 0.15
 """Noise on the components in units of their spread: landmarks of the same face differ by as much."""
 _MOST = 2.5
-"""Factor by which a guess is made stronger at most, and by which on real faces besides."""
+"""Factor by which a guess is made stronger at most."""
 _MOST_REAL = 1.5
+"""The same on real faces, besides."""
 _CHUNK = 2048
 _FEWEST = 10
 """Faces with landmarks that a folder must have."""
@@ -218,7 +219,7 @@ def weigh(first: np.ndarray, second: np.ndarray, truth: np.ndarray) -> Weighing:
     shares = [np.maximum(correlation(guess, true), 0.02) ** 2 / guess.std(0).clip(1e-3) for guess in (one, other)]
     mean = one * shares[0] + other * shares[1]
     spread = true.std(0)
-    gain = np.minimum(spread / mean.std(0).clip(1e-6), _MOST * _spread_of(one, other, shares) / mean.std(0).clip(1e-6))
+    gain = np.minimum(spread, _MOST * _spread_of(one, other, shares)) / mean.std(0).clip(1e-6)
     alone = np.minimum(spread / one.std(0).clip(1e-3), _MOST)
     return Weighing(shares[0] * gain, shares[1] * gain, alone)
 
@@ -237,13 +238,12 @@ def strength(
         truth: of the renders.
         moved: how far real faces are from rest by the joined guess, 0 or more.
     """
-    sides = mirrored(ARKIT)
-    known, shared, both = _shared(*held_out), _shared(*real), np.isfinite(held_out[1]).all(1)
+    known, shared, both = _shared(*held_out), _shared(*real), ~np.isnan(held_out[1]).any(1)
     deviations = [guess[both].std(0) for guess in held_out]
     agreed = known / np.maximum(deviations[0] * deviations[1], 1e-6) > _TELLING
     spread = truth.std(0) * np.sqrt(shared.clip(0) / known.clip(1e-6))
     factor = np.clip(np.where(agreed, spread / moved.std(0).clip(1e-3), 1), 1, _MOST_REAL)
-    return (factor + factor[sides]) / 2
+    return (factor + factor[mirrored(ARKIT)]) / 2
 
 
 def _shared(first: np.ndarray, second: np.ndarray) -> np.ndarray:
