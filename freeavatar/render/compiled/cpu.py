@@ -32,19 +32,18 @@ def weigh_corners(pos, tri, order, ids, plane, width, rast):
         pos: clip positions, ``(V, 4)``.
         tri: ``(T, 3)`` int32.
         order: what each triangle is called, ``(T,)``.
-        ids: triangle of each pixel, ``(H, at least W)`` int32, -1 where none.
+        ids: triangle of each pixel, ``(at least H, at least W)`` int32, -1 where none.
         plane: depth of each triangle over pixels, ``(T, 3)`` float64.
         width: of the picture, ``W``.
         rast: written.
     """
-    height = ids.shape[0]
-    for y in prange(height):
+    for y in prange(rast.shape[0]):
         for x in range(width):
             t = ids[y, x]
             if t < 0:
                 rast[y, x, 0] = rast[y, x, 1] = rast[y, x, 2] = rast[y, x, 3] = 0
                 continue
-            fx, fy = (2 * x + 1) / width - 1.0, (2 * y + 1) / height - 1.0
+            fx, fy = (2 * x + 1) / width - 1.0, (2 * y + 1) / rast.shape[0] - 1.0
             wa, wb, wc = barycentrics(pos, tri[t, 0], tri[t, 1], tri[t, 2], fx, fy)
             total = wa + wb + wc
             scale = 1.0 / total if total != 0 else 0.0

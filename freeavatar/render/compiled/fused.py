@@ -42,8 +42,7 @@ class FusedRenderer:
         self._layers = wrinkles.pack_layers(avatar)
         self._posed = np.empty_like(self._rest)
         self._weights = np.zeros(len(avatar.target_positions), np.float32)
-        triangles = avatar.triangles[visibility.canonical_order(avatar.triangles)]
-        self._triangles = np.ascontiguousarray(triangles, np.int32)
+        self._triangles = triangles = _front_to_back(avatar)
         self._head = (np.ascontiguousarray(avatar.head_weight, np.float32), avatar.head_pivot.astype(np.float32))
         used, material = np.unique(avatar.material[triangles[:, 0]], return_inverse=True)
         materials = [avatar.materials[k] for k in used]
@@ -51,7 +50,10 @@ class FusedRenderer:
         self._materials = _pack_materials(materials, material, folds)
         self._tones = (tone_map((torch.arange(lanes.TONE_ENTRIES) / lanes.TONE_STEPS) ** 2) * 255).numpy()
         self._shadow = Raster(len(self._rest), self._triangles, MAP_SIZE, MAP_SIZE)
-        self._moments = np.zeros((2, MAP_SIZE, MAP_SIZE, 2), np.float32)
+        self._blur = np.zeros((MAP_SIZE, 2 * (MAP_SIZE + len(KERNEL) - 1)), np.float32)
+        self._blurred = np.zeros((MAP_SIZE, 2 * MAP_SIZE), np.float32)
+        self._moments = np.zeros((MAP_SIZE, MAP_SIZE, 2), np.float32)
+        self._bend = np.empty(len(triangles), np.float32)
         self._raster: Raster | None = None
         self._lit: tuple[Lighting, resolve.Lights] | None = None
         self._backdrop: tuple[object, np.ndarray] = (None, np.zeros((0, 3), np.float32))
@@ -89,12 +91,16 @@ class FusedRenderer:
             self._raster = Raster(len(self._rest), self._triangles, 2 * height, 2 * width)
             threads, materials = numba.config.NUMBA_NUM_THREADS, len(self._materials.texture)  # type: ignore[attr-defined]
             self._queues = resolve.Queues(
-                np.zeros((threads, materials * lanes.LANES * ROW), np.float32),
-                np.zeros((threads, materials, lanes.CHANNELS * lanes.LANES), np.float32),
-                np.zeros((threads, materials, lanes.LANES), np.int64),
-                np.zeros((threads, materials, lanes.LANES), np.float32),
-                np.zeros((threads, materials), np.int64),
-                np.zeros((threads, resolve.ROWS * width, 4), np.float32),
+                triangles=np.zeros((threads, 2 * materials, lanes.LANES), np.int32),
+                places=np.zeros((threads, 2 * materials, 2 * lanes.LANES), np.float32),
+                pixels=np.zeros((threads, 2 * materials, lanes.LANES), np.int64),
+                weights=np.zeros((threads, 2 * materials, lanes.LANES), np.float32),
+                counts=np.zeros((threads, 2 * materials), np.int64),
+                shares=np.zeros((threads, 6 * lanes.LANES), np.float32),
+                points=np.zeros((threads, lanes.LANES * ROW), np.float32),
+                slopes=np.zeros((threads, 4 * lanes.LANES), np.float32),
+                channels=np.zeros((threads, lanes.CHANNELS * lanes.LANES), np.float32),
+                totals=np.zeros((threads, resolve.ROWS * width, 4), np.float32),
             )
         if self._lit is None or self._lit[0] is not look.lighting:
             self._lit = (look.lighting, _pack_lighting(look.lighting, self._avatar.positions))
@@ -131,9 +137,12 @@ class FusedRenderer:
         raster.fill()
         lap()
         strength = np.float32(lighting.shadow if has_shadow else 0)
-        scene = resolve.Scene(*lights, self._moments[1], strength, camera.eye.astype(np.float32))
+        scene = resolve.Scene(*lights, self._moments, strength, camera.eye.astype(np.float32))
         depth = _sample_depth(camera, height, float(np.hypot(*view[:2, 0])))
-        mesh = resolve.Mesh(self._triangles.reshape(-1), self._posed.reshape(-1), raster.clip.reshape(-1))
+        self._bend[:] = -1
+        mesh = resolve.Mesh(
+            self._triangles.reshape(-1), self._posed.reshape(-1), raster.clip.reshape(-1), raster.xy, self._bend, ROW
+        )
         resolve.resolve(
             raster.ids, raster.plane, depth, mesh, self._materials, self._layers, scene,
             self._tones, self._backdrop[1], self._queues, numba.get_num_threads(), out,
@@ -146,11 +155,20 @@ class FusedRenderer:
         self._shadow.project(self._posed, to_light)
         self._shadow.bin()
         self._shadow.fill()
-        kernel = _KERNEL
-        resolve.depth_moments(self._shadow.ids, self._shadow.depths, np.float32(EMPTY), kernel, *self._moments)
+        resolve.depth_moments(
+            self._shadow.ids, self._shadow.depths, np.float32(EMPTY), _KERNEL, self._blur, self._blurred, self._moments
+        )
 
 
 _KERNEL = np.array(KERNEL, np.float32)
+
+
+def _front_to_back(avatar: Avatar) -> np.ndarray:
+    """Triangles ``(T, 3)`` int32 by how far in front their foremost corner stands at rest: most of what a face hides
+    comes after what hides it, however the head turns."""
+    triangles = avatar.triangles[visibility.canonical_order(avatar.triangles)]
+    depth = -avatar.positions[triangles, 2].max(1, initial=-np.inf)
+    return np.ascontiguousarray(triangles[np.argsort(depth, kind="stable")], np.int32)
 
 
 def _sample_depth(camera: Camera, height: int, zoom: float) -> float:
@@ -174,6 +192,7 @@ def _pack_materials(materials: Sequence[Material], of_triangle: np.ndarray, fold
         table=material_table(materials).reshape(-1, 12),
         texture=np.array([order.get(id(image), -1) for image in images], np.int64),
         reach=np.array([HAIR_REACH if material.surface == "hair" else 1.0 for material in materials]),
+        straight=np.array([0 if m.surface == "eye" else resolve.STRAIGHT**2 for m in materials], np.float32),
         folds=folds,
         texels=np.concatenate([np.zeros(0, np.uint8), *(image.ravel() for image in kept.values())]),
         places=np.array([(start, *size) for start, size in zip(starts, sizes, strict=True)], np.int64).reshape(-1, 3),

@@ -6,8 +6,14 @@ from numba import njit
 
 FAST: Any = dict(cache=True, nogil=True, error_model="numpy")
 """Options of every kernel."""
-LOOSE: Any = dict(**FAST, fastmath=True)
+BARE: Any = dict(**FAST, _nrt=False)
+"""Of kernels that make no arrays: numba counts no references in them, which in loops over pixels costs more than the
+work itself."""
+LOOSE: Any = dict(**BARE, fastmath=True)
 """Of kernels whose sums may be taken in any order, for the compiler to fill its lanes."""
+INLINE: Any = dict(**BARE, forceinline=True)
+"""Of what is called for every sample or pixel: numba passes an array as seven arguments."""
+LOOSE_INLINE: Any = dict(**LOOSE, forceinline=True)
 
 SUBPIXELS = 256
 """Vertices are snapped to this fraction of a pixel, so that coverage is exact integer arithmetic."""
@@ -26,7 +32,7 @@ ROW = 16
 folds, tangent and skew are those of :func:`freeavatar.render.folds.fold_frames`."""
 
 
-@njit(**FAST)
+@njit(**INLINE)
 def is_top_left(dx, dy):
     """Whether a pixel centre on this edge belongs to its triangle."""
     return (dy == 0 and dx > 0) or dy < 0

@@ -8,16 +8,17 @@ import numpy as np
 from numba import njit
 
 from freeavatar.render import surfaces as s
-from freeavatar.render.compiled.kernels import LOOSE
+from freeavatar.render.compiled.kernels import LOOSE, LOOSE_INLINE
 
 LANES = 128
 """Points of one material shaded at a time."""
 
-VIEW, NORMAL, TANGENT, UV, ALBEDO, KEY, FACING, FRESNEL, RADIANCE = (
-    np.int64(c * LANES) for c in (0, 3, 6, 9, 11, 14, 15, 16, 17)
+VIEW, NORMAL, TANGENT, UV, ALBEDO, KEY, FACING, FRESNEL, MIRRORED, ARRIVING, TEXEL = (
+    np.int64(c * LANES) for c in (0, 3, 6, 9, 11, 14, 15, 16, 17, 20, 23)
 )
-"""Where channels begin; UV is two, VIEW, NORMAL, TANGENT, ALBEDO and RADIANCE are three each."""
-CHANNELS = 20
+"""Where channels begin; UV is two, VIEW, NORMAL, TANGENT, ALBEDO, MIRRORED, ARRIVING and TEXEL are three each. What
+leaves a point is ``TEXEL * ALBEDO * ARRIVING + MIRRORED``: its light is known before its texture is read."""
+CHANNELS = 26
 N = np.int64(LANES)
 
 TONE_STEPS = 1024
@@ -41,7 +42,7 @@ _LEAST_ALONG, _LEAST_HALF, _DARK, _LIGHT = F(-0.98), F(0.1), F(0.3), F(0.7)
 _THREE, _FLAT = F(3), F(1e-6)
 
 
-@njit(**LOOSE)
+@njit(**LOOSE_INLINE)
 def _smooth(x):
     x = min(max(x, _ZERO), _ONE)
     return x * x * (_THREE - _TWO * x)
@@ -73,12 +74,13 @@ def _prepare(q, count, sky, ground, rim, is_eye):
         lid = _ONE - is_eye * _LID_DEPTH * _smooth((ny - _LID_BEGIN) * _LID_SCALE)
         red, green, blue = lid * q[ALBEDO + i], lid * q[ALBEDO + N + i], lid * q[ALBEDO + 2 * N + i]
         q[ALBEDO + i], q[ALBEDO + N + i], q[ALBEDO + 2 * N + i] = red, green, blue
-        q[RADIANCE + i] = red * _DIFFUSE * (ground[0] + up * (sky[0] - ground[0])) + edge * sky[0]
-        q[RADIANCE + N + i] = green * _DIFFUSE * (ground[1] + up * (sky[1] - ground[1])) + edge * sky[1]
-        q[RADIANCE + 2 * N + i] = blue * _DIFFUSE * (ground[2] + up * (sky[2] - ground[2])) + edge * sky[2]
+        q[ARRIVING + i] = _DIFFUSE * (ground[0] + up * (sky[0] - ground[0]))
+        q[ARRIVING + N + i] = _DIFFUSE * (ground[1] + up * (sky[1] - ground[1]))
+        q[ARRIVING + 2 * N + i] = _DIFFUSE * (ground[2] + up * (sky[2] - ground[2]))
+        q[MIRRORED + i], q[MIRRORED + N + i], q[MIRRORED + 2 * N + i] = edge * sky[0], edge * sky[1], edge * sky[2]
 
 
-@njit(**LOOSE)
+@njit(**LOOSE_INLINE)
 def _wrapped(cosine, wrap):
     reach = max((cosine + wrap) / (_ONE + wrap), _ZERO)
     return reach * (_REACH_A + _REACH_B * reach)
@@ -105,15 +107,12 @@ def _illuminate(q, count, light, is_key, m):
         lobes = broad * broad_alpha / (d1 * d1) + tight * tight_alpha / (d2 * d2)
         lobes = min(lobes / max(_HALF + _HALF * along, _LEAST_HALF), _BRIGHTEST)
         shine = lobes * q[FRESNEL + i] * max(cosine, _ZERO) * key
-        q[RADIANCE + i] += red * (
-            q[ALBEDO + i] * _DIFFUSE * _wrapped(cosine, wrap_r) * (key + spread * _BLEED[0]) + shine
-        )
-        q[RADIANCE + N + i] += green * (
-            q[ALBEDO + N + i] * _DIFFUSE * _wrapped(cosine, wrap_g) * (key + spread * _BLEED[1]) + shine
-        )
-        q[RADIANCE + 2 * N + i] += blue * (
-            q[ALBEDO + 2 * N + i] * _DIFFUSE * _wrapped(cosine, wrap_b) * (key + spread * _BLEED[2]) + shine
-        )
+        q[ARRIVING + i] += red * _DIFFUSE * _wrapped(cosine, wrap_r) * (key + spread * _BLEED[0])
+        q[ARRIVING + N + i] += green * _DIFFUSE * _wrapped(cosine, wrap_g) * (key + spread * _BLEED[1])
+        q[ARRIVING + 2 * N + i] += blue * _DIFFUSE * _wrapped(cosine, wrap_b) * (key + spread * _BLEED[2])
+        q[MIRRORED + i] += red * shine
+        q[MIRRORED + N + i] += green * shine
+        q[MIRRORED + 2 * N + i] += blue * shine
 
 
 @njit(**LOOSE)
@@ -138,15 +137,21 @@ def _add_sheen(q, count, light, is_key):
         key = _ONE - is_key * (_ONE - q[KEY + i])
         arriving = max(_DARK + _LIGHT * cosine, _ZERO) * key * length
         white, tinted = arriving * one * _WHITE, arriving * (one * _TINTED + two * _SECOND)
-        q[RADIANCE + i] += red * (white + tinted * q[ALBEDO + i])
-        q[RADIANCE + N + i] += green * (white + tinted * q[ALBEDO + N + i])
-        q[RADIANCE + 2 * N + i] += blue * (white + tinted * q[ALBEDO + 2 * N + i])
+        q[MIRRORED + i] += red * white
+        q[MIRRORED + N + i] += green * white
+        q[MIRRORED + 2 * N + i] += blue * white
+        q[ARRIVING + i] += red * tinted
+        q[ARRIVING + N + i] += green * tinted
+        q[ARRIVING + 2 * N + i] += blue * tinted
 
 
 @njit(**LOOSE)
-def _add_mirror(q, count, light, sky, ground):
-    """Add what wet eyes mirror of the sky and the key light."""
-    lx, ly, lz = light[0], light[1], light[2]
+def _add_mirror(q, count, lights, sky, ground):
+    """Add what wet eyes mirror of the sky and the key light, if there is one."""
+    lx = ly = lz = red = green = blue = _ZERO
+    if lights.shape[0]:
+        lx, ly, lz = lights[0, 0], lights[0, 1], lights[0, 2]
+        red, green, blue = lights[0, 3], lights[0, 4], lights[0, 5]
     for i in range(count):
         vx, vy, vz = q[VIEW + i], q[VIEW + N + i], q[VIEW + 2 * N + i]
         nx, ny, nz = q[NORMAL + i], q[NORMAL + N + i], q[NORMAL + 2 * N + i]
@@ -161,23 +166,24 @@ def _add_mirror(q, count, light, sky, ground):
         box = _smooth((_BOX_WIDTH - across) * _BOX_SHARP + _HALF) * _smooth((_BOX_HEIGHT - above) * _BOX_SHARP + _HALF)
         box *= _BOX_GAIN * (_DARK + _LIGHT * q[KEY + i])
         fresnel = q[FRESNEL + i]
-        q[RADIANCE + i] += fresnel * (ground[0] + up * (sky[0] - ground[0])) + light[3] * box
-        q[RADIANCE + N + i] += fresnel * (ground[1] + up * (sky[1] - ground[1])) + light[4] * box
-        q[RADIANCE + 2 * N + i] += fresnel * (ground[2] + up * (sky[2] - ground[2])) + light[5] * box
+        q[MIRRORED + i] += fresnel * (ground[0] + up * (sky[0] - ground[0])) + red * box
+        q[MIRRORED + N + i] += fresnel * (ground[1] + up * (sky[1] - ground[1])) + green * box
+        q[MIRRORED + 2 * N + i] += fresnel * (ground[2] + up * (sky[2] - ground[2])) + blue * box
 
 
 @njit(**LOOSE)
-def _index_tones(q, count):
-    """Turn radiance into places in the tone table."""
+def index_tones(q, count):
+    """Turn what leaves the first ``count`` points into places in the tone table, in TEXEL."""
     for c in range(3):
         for i in range(count):
-            at = np.sqrt(max(q[RADIANCE + c * N + i], _ZERO)) * F(TONE_STEPS) + _HALF
-            q[RADIANCE + c * N + i] = min(at, F(TONE_ENTRIES - 1))
+            place = c * N + i
+            radiance = q[TEXEL + place] * q[ALBEDO + place] * q[ARRIVING + place] + q[MIRRORED + place]
+            q[TEXEL + place] = min(np.sqrt(max(radiance, _ZERO)) * F(TONE_STEPS) + _HALF, F(TONE_ENTRIES - 1))
 
 
 @njit(**LOOSE)
-def shade_queue(q, count, m, lights, sky, ground):
-    """Shade the first ``count`` points of queue ``q``; leaves places in the tone table in RADIANCE.
+def light_queue(q, count, m, lights, sky, ground):
+    """Light the first ``count`` points of queue ``q``: fills ARRIVING and MIRRORED.
 
     Args:
         q: flat, ``(CHANNELS * LANES,)`` float32.
@@ -194,5 +200,4 @@ def shade_queue(q, count, m, lights, sky, ground):
         if m[s.IS_HAIR] > 0:
             _add_sheen(q, count, lights[k], is_key)
     if m[s.IS_EYE] > 0:
-        _add_mirror(q, count, lights[0] if lights.shape[0] else np.zeros(6, np.float32), sky, ground)
-    _index_tones(q, count)
+        _add_mirror(q, count, lights, sky, ground)

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit, prange
 
 from freeavatar.avatars.avatar import Avatar
-from freeavatar.render.compiled.kernels import FARTHEST, FAST, NEAREST, OUTSIDE, SUBPIXELS
+from freeavatar.render.compiled.kernels import FARTHEST, FAST, INLINE, NEAREST, OUTSIDE, SUBPIXELS
 
 BLOCK = 512
 """Vertices that one thread poses at a time."""
@@ -71,7 +71,7 @@ def pose(rest, targets, weights, head_weight, pivot, turn, posed):
                 posed[i, k] *= scale
 
 
-@njit(**FAST)
+@njit(**INLINE)
 def _turn(posed, i, weight, pivot, turn):
     if weight == 0:
         return

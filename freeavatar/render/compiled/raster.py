@@ -7,6 +7,7 @@ from freeavatar.render.compiled.visibility import (
     BAND,
     CHUNKS,
     RUN,
+    TILE,
     count_triangles,
     fill_bands,
     place_bands,
@@ -23,11 +24,14 @@ class Raster:
         self.triangles, self.shape = triangles, (height, width)
         self.clip = np.empty((vertices, 4), np.float32)
         self.xy, self.depth = np.empty((vertices, 2), np.int32), np.empty(vertices, np.float64)
-        self.plane, self.rows = np.zeros((len(triangles), 3)), np.empty((len(triangles), 2), np.int32)
+        self.plane, self.box = np.zeros((len(triangles), 3)), np.empty((len(triangles), 4), np.int32)
+        self.nearest = np.empty(len(triangles), np.float32)
         self.counts = np.empty((CHUNKS, bands), np.int64)
         self.starts = np.empty(bands + 1, np.int64)
         self.order = np.empty(2 * len(triangles) + 1, np.int32)
-        self.ids, self.depths = np.empty((height, stride), np.int32), np.empty((height, stride), np.float32)
+        rows = bands * BAND
+        self.ids, self.depths = np.empty((rows, stride), np.int32), np.empty((rows, stride), np.float32)
+        self._far = np.empty((rows // TILE, stride // RUN), np.float32)
 
     def project(self, posed: np.ndarray, matrix: np.ndarray) -> None:
         """Put posed vertices ``(V, ROW)`` before a camera."""
@@ -40,15 +44,17 @@ class Raster:
 
     def bin(self) -> None:
         """Sort the triangles into bands."""
-        count_triangles(self.xy, self.depth, self.triangles, *self.shape, self.plane, self.rows, self.counts)
+        count_triangles(
+            self.xy, self.depth, self.triangles, *self.shape, self.plane, self.box, self.nearest, self.counts
+        )
         total = place_bands(self.counts, self.starts)
         if total > len(self.order):
             self.order = np.empty(2 * total, np.int32)
-        sort_triangles(self.rows, self.counts, self.order)
+        sort_triangles(self.box, self.counts, self.order)
 
     def fill(self) -> None:
-        """Find the triangle of each sample: ``ids`` and ``depths``, rows padded to a multiple of ``RUN``."""
+        """Find the triangle of each sample: ``ids`` and ``depths``, padded to multiples of ``BAND`` and ``RUN``."""
         fill_bands(
-            self.xy, self.triangles, self.plane, self.rows, self.starts, self.order, self.shape[1],
+            self.xy, self.triangles, self.plane, self.box, self.nearest, self.starts, self.order, self._far,
             self.depths, self.ids,
         )  # fmt: skip

@@ -1,5 +1,7 @@
-"""From visible triangles to bytes: each pixel is shaded once where its samples lie on one smooth surface, and once
-for every surface where they do not, so edges are antialiased at little more than the price of one sample.
+"""From visible triangles to bytes: each pixel is lit once where its samples lie on one smooth surface, and once for
+every surface where they do not, so edges are antialiased at little more than the price of one sample.
+
+Four pixels are lit once where they lie on one surface that hardly bends; each of them reads its own texture.
 """
 
 from typing import NamedTuple
@@ -7,23 +9,25 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, prange
 
-from freeavatar.render.compiled.kernels import FAST, LOOSE, ROW
+from freeavatar.render.compiled.kernels import BARE, FAST, INLINE, LOOSE, LOOSE_INLINE, ROW, SUBPIXELS
 from freeavatar.render.compiled.lanes import (
     ALBEDO,
     KEY,
     LANES,
-    RADIANCE,
-    TONE_ENTRIES,
+    TEXEL,
     UV,
     VIEW,
     N,
-    shade_queue,
+    index_tones,
+    light_queue,
 )
 from freeavatar.render.compiled.wrinkles import fold
 from freeavatar.render.shadow import BIAS, BLEEDING, LEAST_VARIANCE
 
 ROWS = 8
 """Rows of pixels that a thread shades at a time."""
+STRAIGHT = 0.02
+"""Change of the unit normal from pixel to pixel below which four are lit as one."""
 
 F = np.float32
 
@@ -37,6 +41,13 @@ class Mesh(NamedTuple):
     """Vertices, ``(V ROW,)`` float32."""
     clip: np.ndarray
     """Clip positions, ``(4 V,)`` float32."""
+    xy: np.ndarray
+    """Vertices on the raster, ``(V, 2)`` int32."""
+    bend: np.ndarray
+    """Squared change of the unit normal from pixel to pixel on each triangle, ``(T,)`` float32; -1 where not yet
+    known."""
+    row: int
+    """``ROW``: given as a number that the compiler does not know, it mixes vertices by whole vectors."""
 
 
 class Materials(NamedTuple):
@@ -50,6 +61,8 @@ class Materials(NamedTuple):
     """Index of each material's texture, -1 for none, ``(M,)`` int64."""
     reach: np.ndarray
     """What widens what passes as one surface, ``(M,)``."""
+    straight: np.ndarray
+    """Change of the normal from pixel to pixel below which four are lit as one, ``(M,)`` float32; squared."""
     folds: np.ndarray
     """Whether each material has wrinkles, ``(M,)`` bool."""
     texels: np.ndarray
@@ -89,28 +102,41 @@ class Scene(NamedTuple):
 
 
 class Queues(NamedTuple):
-    """Points that wait to be shaded, of one worker, or with an axis before of all."""
+    """Points that wait to be shaded, of one worker, or with an axis before of all.
 
-    points: np.ndarray
-    """``(M LANES ROW,)`` float32."""
-    channels: np.ndarray
-    """``(M, CHANNELS LANES)`` float32."""
+    Of each material there are two queues: ``m`` for single pixels, and ``M + m`` for squares of four.
+    """
+
+    triangles: np.ndarray
+    """On which triangle each point lies, ``(2 M, LANES)`` int32."""
+    places: np.ndarray
+    """Where in NDC, all x and then all y, ``(2 M, 2 LANES)`` float32."""
     pixels: np.ndarray
-    """Where they go, ``(M, LANES)`` int64."""
+    """Where they go, ``(2 M, LANES)`` int64; of a square the first pixel."""
     weights: np.ndarray
-    """Their share of the pixel, ``(M, LANES)`` float32."""
+    """Their share of the pixel, ``(2 M, LANES)`` float32."""
     counts: np.ndarray
-    """How many wait, ``(M,)`` int64."""
+    """How many wait, ``(2 M,)`` int64."""
+    shares: np.ndarray
+    """Of the queue being shaded: the weights of the triangle's first two corners, and their change to the next pixel
+    and to the next row, ``(6 LANES,)`` float32."""
+    points: np.ndarray
+    """Its points, one after the other, ``(LANES ROW,)`` float32."""
+    slopes: np.ndarray
+    """Change of u and v to the next pixel and to the next row, ``(4 LANES,)`` float32."""
+    channels: np.ndarray
+    """Its points, channel by channel, ``(CHANNELS LANES,)`` float32."""
     totals: np.ndarray
     """sRGB times 255 and coverage of a band's pixels, ``(ROWS W, 4)`` float32."""
 
 
-_ONE, _ZERO = F(1), F(0)
+_ONE, _ZERO, _TINY = F(1), F(0), F(1e-12)
+_PIXEL = F((2 * SUBPIXELS) ** 2)
 _BIAS, _LEAST_VARIANCE = F(BIAS), F(LEAST_VARIANCE)
 _BLEEDING, _UNBLEED = F(BLEEDING), F(1 / (1 - BLEEDING))
 
 
-@njit(**FAST)
+@njit(**INLINE)
 def _key_light(x, y, z, matrix, moments, strength):
     """How much of the key light arrives at a point of the world; as :func:`shadow.key_light`."""
     size = moments.shape[0]
@@ -136,11 +162,13 @@ def _key_light(x, y, z, matrix, moments, strength):
 
 
 @njit(**LOOSE)
-def _tint(q, count, texels, place, linear):
-    """Multiply the albedo of points by a texture, bilinear, wrapping."""
+def _read_texture(q, count, slopes, right, down, texels, place, linear):
+    """Fill TEXEL from a texture, bilinear, wrapping, ``right`` and ``down`` pixels from the points."""
     start, height, width = place[0], place[1], place[2]
     for i in range(count):
-        x, y = q[UV + i] * F(width) - F(0.5), q[UV + N + i] * F(height) - F(0.5)
+        u = q[UV + i] + right * slopes[i] + down * slopes[2 * N + i]
+        v = q[UV + N + i] + right * slopes[N + i] + down * slopes[3 * N + i]
+        x, y = u * F(width) - F(0.5), v * F(height) - F(0.5)
         x0, y0 = np.int64(np.floor(x)), np.int64(np.floor(y))
         fx, fy = x - F(x0), y - F(y0)
         x1, y1 = x0 + 1, y0 + 1
@@ -154,33 +182,68 @@ def _tint(q, count, texels, place, linear):
             e = np.uint64(k)
             top = linear[texels[a + e]] * (_ONE - fx) + linear[texels[b + e]] * fx
             bottom = linear[texels[c + e]] * (_ONE - fx) + linear[texels[d + e]] * fx
-            q[ALBEDO + k * N + i] *= top * (_ONE - fy) + bottom * fy
+            q[TEXEL + k * N + i] = top * (_ONE - fy) + bottom * fy
+
+
+@njit(**LOOSE_INLINE)
+def _share(a, b, c, x, y, clip):
+    """Perspective-correct weights of the first two of three vertices at NDC ``(x, y)``, which may lie beside them."""
+    aw, bw, cw = clip[a + 3], clip[b + 3], clip[c + 3]
+    ax, ay = clip[a] - x * aw, clip[a + 1] - y * aw
+    bx, by = clip[b] - x * bw, clip[b + 1] - y * bw
+    cx, cy = clip[c] - x * cw, clip[c + 1] - y * cw
+    u, v = bx * cy - by * cx, cx * ay - cy * ax
+    total = u + v + ax * by - ay * bx
+    scale = _ONE / (total if total != _ZERO else _ONE)
+    return u * scale, v * scale
 
 
 @njit(**LOOSE)
-def _gather(points, at, t, x, y, tri, posed, clip):
-    """Write vertices interpolated over triangle ``t`` at NDC ``(x, y)`` as point ``at``, ``ROW`` floats.
+def _share_points(shares, triangles, places, count, across, down, tri, clip):
+    """Fill the weights of the corners of a queue's points, and of squares their change."""
+    for i in range(count):
+        t = 3 * triangles[i]
+        u, v = _share(4 * tri[t], 4 * tri[t + 1], 4 * tri[t + 2], places[i], places[N + i], clip)
+        shares[i], shares[N + i] = u, v
+    if across == 0:
+        return
+    for i in range(count):
+        t = 3 * triangles[i]
+        a, b, c = 4 * tri[t], 4 * tri[t + 1], 4 * tri[t + 2]
+        u, v = _share(a, b, c, places[i] + across, places[N + i], clip)
+        shares[2 * N + i], shares[3 * N + i] = u - shares[i], v - shares[N + i]
+        u, v = _share(a, b, c, places[i], places[N + i] + down, clip)
+        shares[4 * N + i], shares[5 * N + i] = u - shares[i], v - shares[N + i]
 
-    All arrays are flat.
-    """
-    a, b, c = np.uint64(tri[3 * t]), np.uint64(tri[3 * t + 1]), np.uint64(tri[3 * t + 2])
-    four, one, three, row = np.uint64(4), np.uint64(1), np.uint64(3), np.uint64(ROW)
-    a4, b4, c4 = a * four, b * four, c * four
-    aw, bw, cw = clip[a4 + three], clip[b4 + three], clip[c4 + three]
-    ax, ay = clip[a4] - x * aw, clip[a4 + one] - y * aw
-    bx, by = clip[b4] - x * bw, clip[b4 + one] - y * bw
-    cx, cy = clip[c4] - x * cw, clip[c4 + one] - y * cw
-    u, v, w = bx * cy - by * cx, cx * ay - cy * ax, ax * by - ay * bx
-    total = u + v + w
-    scale = _ONE / total if total != _ZERO else _ZERO
-    u, v = min(max(u * scale, _ZERO), _ONE), min(max(v * scale, _ZERO), _ONE)
-    scale = _ONE / max(u + v, _ONE)
-    u, v = u * scale, v * scale
-    w = _ONE - u - v
-    a, b, c, place = a * row, b * row, c * row, np.uint64(at) * row
-    for k in range(ROW):
-        e = np.uint64(k)
-        points[place + e] = u * posed[a + e] + v * posed[b + e] + w * posed[c + e]
+
+@njit(**LOOSE)
+def _mix_points(points, shares, triangles, count, mesh):
+    """Write the weighted means of the corners of triangles, ``ROW`` floats each."""
+    posed, row = mesh.posed, np.uint64(ROW)
+    for i in range(count):
+        t = 3 * triangles[i]
+        a, b = np.uint64(mesh.triangles[t]) * row, np.uint64(mesh.triangles[t + 1]) * row
+        c = np.uint64(mesh.triangles[t + 2]) * row
+        u, v = shares[i], shares[N + i]
+        u, v, w = max(u, _ZERO), max(v, _ZERO), max(_ONE - u - v, _ZERO)
+        scale = _ONE / (u + v + w)
+        u, v, w, place = u * scale, v * scale, w * scale, np.uint64(i) * row
+        for k in range(mesh.row):
+            e = np.uint64(k)
+            points[place + e] = u * posed[a + e] + v * posed[b + e] + w * posed[c + e]
+
+
+@njit(**LOOSE)
+def _slope_points(slopes, shares, triangles, count, mesh):
+    """Write how the texture coordinates of squares change."""
+    posed = mesh.posed
+    for i in range(count):
+        t = 3 * triangles[i]
+        a, b, c = ROW * mesh.triangles[t] + 9, ROW * mesh.triangles[t + 1] + 9, ROW * mesh.triangles[t + 2] + 9
+        for k in range(2):
+            first, second = posed[a + k] - posed[c + k], posed[b + k] - posed[c + k]
+            slopes[k * N + i] = shares[2 * N + i] * first + shares[3 * N + i] * second
+            slopes[(2 + k) * N + i] = shares[4 * N + i] * first + shares[5 * N + i] * second
 
 
 @njit(**LOOSE)
@@ -195,10 +258,25 @@ def _turn_over(points, count, eye, q):
 
 
 @njit(**LOOSE)
-def _flush(queues, m, materials, layers, scene, tones):
-    """Shade the points waiting in queue ``m`` and add them to the totals."""
-    points, q = queues.points[m * LANES * ROW : (m + 1) * LANES * ROW], queues.channels[m]
-    count, texture = queues.counts[m], materials.texture[m]
+def _add(queues, k, first, tones):
+    """Add the pixels ``first`` after those of queue ``k`` to the totals."""
+    q = queues.channels
+    for i in range(queues.counts[k]):
+        pixel, weight = queues.pixels[k, i] + first, queues.weights[k, i]
+        for c in range(3):
+            queues.totals[pixel, c] += weight * tones[np.int64(q[TEXEL + c * N + i])]
+        queues.totals[pixel, 3] += weight
+
+
+@njit(**LOOSE)
+def _flush(queues, k, width, height, mesh, materials, layers, scene, tones):
+    """Shade the points waiting in queue ``k`` and add them to the totals of a picture of that size."""
+    m, is_square = k % len(materials.texture), k >= len(materials.texture)
+    points, q, slopes = queues.points, queues.channels, queues.slopes
+    triangles, count, texture = queues.triangles[k], queues.counts[k], materials.texture[m]
+    across, down = (F(2 / width), F(2 / height)) if is_square else (_ZERO, _ZERO)
+    _share_points(queues.shares, triangles, queues.places[k], count, across, down, mesh.triangles, mesh.clip)
+    _mix_points(points, queues.shares, triangles, count, mesh)
     for i in range(count):
         key = _ONE
         if scene.shadow > 0:
@@ -206,21 +284,25 @@ def _flush(queues, m, materials, layers, scene, tones):
             key = _key_light(x, y, z, scene.to_key, scene.moments, scene.shadow)
         q[KEY + i] = key
     _turn_over(points, count, scene.eye, q)
-    if texture >= 0:
-        _tint(q, count, materials.texels, materials.places[texture], materials.linear)
     if materials.folds[m] and layers.amounts.any():
         fold(q, count, points, layers.texels, layers.places, layers.boxes, layers.amounts)
-    shade_queue(q, count, materials.table[m], scene.directed, scene.sky, scene.ground)
-    for i in range(count):
-        pixel, weight = queues.pixels[m, i], queues.weights[m, i]
-        for k in range(3):
-            place = min(max(np.int64(q[RADIANCE + k * N + i]), 0), TONE_ENTRIES - 1)
-            queues.totals[pixel, k] += weight * tones[place]
-        queues.totals[pixel, 3] += weight
-    queues.counts[m] = 0
+    light_queue(q, count, materials.table[m], scene.directed, scene.sky, scene.ground)
+    slopes[:] = _ZERO
+    if is_square:
+        _slope_points(slopes, queues.shares, triangles, count, mesh)
+    for corner in range(4 if is_square else 1):
+        right, down = F(corner & 1) - F(0.5), F(corner >> 1) - F(0.5)
+        if texture >= 0:
+            place = materials.places[texture]
+            _read_texture(q, count, slopes, right, down, materials.texels, place, materials.linear)
+        else:
+            q[TEXEL : TEXEL + 3 * N] = _ONE
+        index_tones(q, count)
+        _add(queues, k, (corner >> 1) * width + (corner & 1), tones)
+    queues.counts[k] = 0
 
 
-@njit(inline="always", **FAST)
+@njit(**INLINE)
 def _is_one_surface(plane, material, reach, first, other, x, y, step):
     """Whether two triangles meet smoothly at sample ``(x, y)``: one material, depth and slope.
 
@@ -236,7 +318,7 @@ def _is_one_surface(plane, material, reach, first, other, x, y, step):
     return abs(dz) < 0.75 * step and abs(dx) < step and abs(dy) < step
 
 
-@njit(**FAST)
+@njit(**BARE)
 def _finish(total, y, row, width, backdrop, out):
     """Write one row of pixels."""
     channels = out.shape[2]
@@ -254,7 +336,7 @@ def _finish(total, y, row, width, backdrop, out):
                 out[y, x, k] = np.uint8(min(color + F(0.5), F(255)))
 
 
-@njit(inline="always", **FAST)
+@njit(**INLINE)
 def _group(ids, y, x, s, done, plane, material, reach, step):
     """Samples of pixel ``(y, x)`` on one surface with its sample ``s``, but those ``done``.
 
@@ -274,46 +356,103 @@ def _group(ids, y, x, s, done, plane, material, reach, step):
     return done, members, sx, sy
 
 
-@njit(inline="always", **FAST)
-def _enqueue(queues, m, t, x, y, pixel, weight, mesh):
-    """Let triangle ``t`` at NDC ``(x, y)`` wait in queue ``m``; whether that is full now."""
-    at = queues.counts[m]
-    _gather(queues.points, m * LANES + at, t, x, y, mesh.triangles, mesh.posed, mesh.clip)
-    queues.pixels[m, at], queues.weights[m, at] = pixel, weight
-    queues.counts[m] = at + 1
+@njit(**INLINE)
+def _enqueue(queues, k, t, x, y, pixel, weight):
+    """Let a point of triangle ``t`` at NDC ``(x, y)`` wait in queue ``k``; whether that is full now."""
+    at = queues.counts[k]
+    queues.triangles[k, at], queues.places[k, at], queues.places[k, LANES + at] = t, x, y
+    queues.pixels[k, at], queues.weights[k, at] = pixel, weight
+    queues.counts[k] = at + 1
     return at + 1 == LANES
 
 
-@njit(**FAST)
+@njit(**BARE)
+def _find_bend(t, mesh):
+    """Squared change of the unit normal from pixel to pixel on triangle ``t``, the largest along its edges."""
+    found = _ZERO
+    for k in range(3):
+        a, b = mesh.triangles[3 * t + k], mesh.triangles[3 * t + (k + 1) % 3]
+        x = F(mesh.xy[a, 0]) - F(mesh.xy[b, 0])
+        y = F(mesh.xy[a, 1]) - F(mesh.xy[b, 1])
+        turn = _ZERO
+        for e in range(3, 6):
+            change = mesh.posed[ROW * a + e] - mesh.posed[ROW * b + e]
+            turn += change * change
+        found = max(found, turn * _PIXEL / max(x * x + y * y, _ONE))
+    return found
+
+
+@njit(**INLINE)
+def _one_triangle(ids, y, x, plane, material, reach, step):
+    """A triangle of the four pixels from ``(y, x)`` on, if all their samples lie on one surface; else -1."""
+    t = seen = ids[2 * y + 1, 2 * x + 1]
+    if t < 0:
+        return t
+    for py in range(2 * y, 2 * y + 4):
+        for px in range(2 * x, 2 * x + 4):
+            other = ids[py, px]
+            if other != t and other != seen:
+                if other < 0 or not _is_one_surface(plane, material, reach, t, other, px, py, step):
+                    return np.int32(-1)
+                seen = other
+    return t
+
+
+@njit(**INLINE)
+def _is_straight(t, mesh, materials):
+    """Whether four pixels of triangle ``t`` may be lit as one."""
+    bend = mesh.bend[t]
+    if bend < 0:
+        bend = mesh.bend[t] = _find_bend(t, mesh)
+    return bend < materials.straight[materials.of_triangle[t]]
+
+
+@njit(**INLINE)
+def _enqueue_pixel(ids, y, x, pixel, width, height, plane, step, queues, mesh, materials, layers, scene, tones):
+    """Let every surface of a pixel wait."""
+    material = materials.of_triangle
+    i0, i1, i2, i3 = ids[2 * y, 2 * x], ids[2 * y, 2 * x + 1], ids[2 * y + 1, 2 * x], ids[2 * y + 1, 2 * x + 1]
+    is_whole, done = i0 == i1 and i0 == i2 and i0 == i3, 0
+    for s in range(4):
+        t = ids[2 * y + (s >> 1), 2 * x + (s & 1)]
+        if t < 0 or (done >> s) & 1:
+            continue
+        if is_whole:
+            done, members, sx, sy = 15, 4, 8 * x + 2, 8 * y + 2
+        else:
+            done, members, sx, sy = _group(ids, y, x, s, done, plane, material, materials.reach, step)
+        part = _ONE / F(members)
+        fx, fy = (F(sx) * part + F(0.5)) / F(width) - _ONE, (F(sy) * part + F(0.5)) / F(height) - _ONE
+        if _enqueue(queues, material[t], t, fx, fy, pixel, F(0.25) * F(members)):
+            _flush(queues, material[t], width, height, mesh, materials, layers, scene, tones)
+
+
+@njit(**BARE)
 def _resolve_band(top, queues, ids, plane, step, mesh, materials, layers, scene, tones, backdrop, out):
     """Shade ``ROWS`` rows of pixels from row ``top`` on."""
-    material, reach = materials.of_triangle, materials.reach
+    material, count = materials.of_triangle, len(materials.texture)
     height, width = out.shape[0], out.shape[1]
-    across, down = F(1 / width), F(1 / height)
     bottom = min(top + ROWS, height)
     queues.totals[: (bottom - top) * width] = 0
-    for y in range(top, bottom):
-        for x in range(width):
-            i0, i1 = ids[2 * y, 2 * x], ids[2 * y, 2 * x + 1]
-            i2, i3 = ids[2 * y + 1, 2 * x], ids[2 * y + 1, 2 * x + 1]
-            if (i0 & i1 & i2 & i3) == -1:
-                continue
-            is_whole = i0 == i1 and i0 == i2 and i0 == i3
-            pixel, done = (y - top) * width + x, 0
-            for s in range(4):
-                t = ids[2 * y + (s >> 1), 2 * x + (s & 1)]
-                if t < 0 or (done >> s) & 1:
+    for y in range(top, bottom, 2):
+        for x in range(0, width, 2):
+            pixel = (y - top) * width + x
+            if y + 1 < bottom and x + 1 < width:
+                t = _one_triangle(ids, y, x, plane, material, materials.reach, step)
+                if t >= 0 and _is_straight(t, mesh, materials):
+                    k, fx, fy = count + material[t], F(2 * x + 2) / F(width) - _ONE, F(2 * y + 2) / F(height) - _ONE
+                    if _enqueue(queues, k, t, fx, fy, pixel, _ONE):
+                        _flush(queues, k, width, height, mesh, materials, layers, scene, tones)
                     continue
-                if is_whole:
-                    done, members, sx, sy = 15, 4, 8 * x + 2, 8 * y + 2
-                else:
-                    done, members, sx, sy = _group(ids, y, x, s, done, plane, material, reach, step)
-                part = _ONE / F(members)
-                fx, fy = (F(sx) * part + F(0.5)) * across - _ONE, (F(sy) * part + F(0.5)) * down - _ONE
-                if _enqueue(queues, material[t], t, fx, fy, pixel, F(0.25) * F(members), mesh):
-                    _flush(queues, material[t], materials, layers, scene, tones)
-    for m in range(len(materials.texture)):
-        _flush(queues, m, materials, layers, scene, tones)
+            for down in range(min(2, bottom - y)):
+                for right in range(min(2, width - x)):
+                    _enqueue_pixel(
+                        ids, y + down, x + right, pixel + down * width + right, width, height, plane, step, queues,
+                        mesh, materials, layers, scene, tones,
+                    )  # fmt: skip
+    for k in range(2 * count):
+        if queues.counts[k]:
+            _flush(queues, k, width, height, mesh, materials, layers, scene, tones)
     for y in range(top, bottom):
         _finish(queues.totals, y, y - top, width, backdrop, out)
 
@@ -340,15 +479,41 @@ def resolve(ids, plane, step, mesh, materials, layers, scene, tones, backdrop, q
     bands = (height + ROWS - 1) // ROWS
     for worker in prange(workers):
         own = Queues(
-            queues.points[worker], queues.channels[worker], queues.pixels[worker], queues.weights[worker],
-            queues.counts[worker], queues.totals[worker],
+            queues.triangles[worker], queues.places[worker], queues.pixels[worker], queues.weights[worker],
+            queues.counts[worker], queues.shares[worker], queues.points[worker], queues.slopes[worker],
+            queues.channels[worker], queues.totals[worker],
         )  # fmt: skip
         for band in range(worker, bands, workers):
             _resolve_band(band * ROWS, own, ids, plane, step, mesh, materials, layers, scene, tones, backdrop, out)
 
 
+@njit(**BARE)
+def _blur_row(ids, depths, empty, kernel, padded, out):
+    """Blur depth and squared depth of one row of a map, the two beside one another, ``(2 S,)`` float32."""
+    size, reach = ids.shape[0], len(kernel) // 2
+    for x in range(-reach, size + reach):
+        at = min(max(x, 0), size - 1)
+        depth = depths[at] if ids[at] >= 0 else empty
+        padded[2 * (x + reach)], padded[2 * (x + reach) + 1] = depth, depth * depth
+    out[:] = 0
+    for k in range(len(kernel)):
+        for j in range(2 * size):
+            out[j] += kernel[k] * padded[2 * k + j]
+
+
+@njit(**BARE)
+def _blur_column(y, kernel, rows, out):
+    """The other half of the blur: row ``y`` of what :func:`_blur_row` made ``(S, 2 S)``."""
+    size, reach = rows.shape[0], len(kernel) // 2
+    out[:] = 0
+    for k in range(len(kernel)):
+        row = rows[min(max(y + k - reach, 0), size - 1)]
+        for j in range(2 * size):
+            out[j] += kernel[k] * row[j]
+
+
 @njit(parallel=True, **FAST)
-def depth_moments(ids, depths, empty, kernel, rows, moments):
+def depth_moments(ids, depths, empty, kernel, padded, rows, moments):
     """Blurred depth and squared depth of a map; as :func:`shadow.shadow_moments`.
 
     Args:
@@ -356,22 +521,13 @@ def depth_moments(ids, depths, empty, kernel, rows, moments):
         depths: ``(S, S)`` float32.
         empty: depth where there is none.
         kernel: of the blur, ``(9,)`` float32.
-        rows: scratch, ``(S, S, 2)`` float32.
+        padded: scratch, ``(S, 2 (S + 8))`` float32.
+        rows: scratch, ``(S, 2 S)`` float32.
         moments: written, ``(S, S, 2)`` float32.
     """
-    size, reach = ids.shape[0], len(kernel) // 2
+    size = ids.shape[0]
+    flat = moments.reshape(size, 2 * size)
     for y in prange(size):
-        rows[y] = 0
-        for k in range(len(kernel)):
-            for x in range(size):
-                at = min(max(x + k - reach, 0), size - 1)
-                depth = depths[y, at] if ids[y, at] >= 0 else empty
-                rows[y, x, 0] += kernel[k] * depth
-                rows[y, x, 1] += kernel[k] * depth * depth
+        _blur_row(ids[y], depths[y], empty, kernel, padded[y], rows[y])
     for y in prange(size):
-        moments[y] = 0
-        for k in range(len(kernel)):
-            at = min(max(y + k - reach, 0), size - 1)
-            for x in range(size):
-                for c in range(2):
-                    moments[y, x, c] += kernel[k] * rows[at, x, c]
+        _blur_column(y, kernel, rows, flat[y])

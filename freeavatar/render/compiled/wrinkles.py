@@ -7,7 +7,7 @@ from numba import njit
 
 from freeavatar.avatars.avatar import Avatar
 from freeavatar.render.compiled.kernels import LOOSE, ROW
-from freeavatar.render.compiled.lanes import ALBEDO, NORMAL, RADIANCE, TANGENT, UV, N
+from freeavatar.render.compiled.lanes import ALBEDO, MIRRORED, NORMAL, TANGENT, UV, N
 from freeavatar.render.folds import CAVITY_COLOR, CAVITY_DEPTH
 
 F = np.float32
@@ -48,7 +48,7 @@ def pack_layers(avatar: Avatar) -> Layers:
 
 @njit(**LOOSE)
 def _add_layer(q, count, texels, place, box, amount):
-    """Add one layer's height and slopes to the three channels from RADIANCE on."""
+    """Add one layer's height and slopes to the three channels from MIRRORED on."""
     start, height, width = place[0], place[1], place[2]
     for i in range(count):
         x, y = (q[UV + i] - box[0]) * box[2], (q[UV + N + i] - box[1]) * box[3]
@@ -63,7 +63,7 @@ def _add_layer(q, count, texels, place, box, amount):
         for k in range(3):
             top = texels[a + k] + fx * (texels[b + k] - texels[a + k])
             bottom = texels[c + k] + fx * (texels[d + k] - texels[c + k])
-            q[RADIANCE + k * N + i] += amount * (top + fy * (bottom - top))
+            q[MIRRORED + k * N + i] += amount * (top + fy * (bottom - top))
 
 
 @njit(**LOOSE)
@@ -71,14 +71,14 @@ def fold(q, count, points, texels, places, boxes, amounts):
     """Tilt the normals and darken the albedo of a queue's points by the wrinkles there.
 
     Args:
-        q: flat, ``(CHANNELS * LANES,)`` float32; its RADIANCE is overwritten.
+        q: flat, ``(CHANNELS * LANES,)`` float32; its MIRRORED is overwritten.
         count: of points.
         points: the same points one after the other, ``(LANES ROW,)``; the last two floats of each are the skew.
         texels: see :class:`Layers`, as the rest.
     """
     for k in range(3):
         for i in range(count):
-            q[RADIANCE + k * N + i] = _ZERO
+            q[MIRRORED + k * N + i] = _ZERO
     u0 = u1 = q[UV]
     v0 = v1 = q[UV + N]
     for i in range(1, count):
@@ -99,7 +99,7 @@ def fold(q, count, points, texels, places, boxes, amounts):
     if not touched:
         return
     for i in range(count):
-        height, along_u, along_v = q[RADIANCE + i], q[RADIANCE + N + i], q[RADIANCE + 2 * N + i]
+        height, along_u, along_v = q[MIRRORED + i], q[MIRRORED + N + i], q[MIRRORED + 2 * N + i]
         if height == _ZERO and along_u == _ZERO and along_v == _ZERO:
             continue
         nx, ny, nz = q[NORMAL + i], q[NORMAL + N + i], q[NORMAL + 2 * N + i]

@@ -47,7 +47,7 @@ def test_an_avatar_that_ships_looks_the_same_on_both_paths() -> None:
     weights = rng.uniform(0, 0.7, len(avatar.target_names)) * (rng.uniform(size=len(avatar.target_names)) < 0.3)
     camera = replace(renderer.camera("bust"), yaw=-20, pitch=5)
     found = difference(renderer, weights, HEAD, Look((512, 512)), camera)
-    assert found.mean() < 1
+    assert found.mean() < 1.1
     assert (found > 6).mean() < 0.03
 
 
