@@ -1,38 +1,37 @@
-"""Weights on disk: a folder of safetensors that belong together, and config.json.
+"""A bundle in torch: what training makes and goes on from, in half precision on disk."""
 
-``encoder``, ``decoder`` and ``identities`` (code and maps of the avatars that were met) are always there;
-``renderer``, the neural renderer, is where the rig decoder was trained by perception.
-"""
-
-import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from freeavatar.errors import WeightsError
 from freeavatar.files import make_folder, replacing
-from freeavatar.models.decoder import DecoderConfig, RigDecoder
-from freeavatar.models.encoder import Encoder, EncoderConfig
-from freeavatar.models.identity import Identities, Identity
-from freeavatar.models.neural_renderer import NeuralRenderer, renderer_config
+from freeavatar.models.bundle import DEFAULT_WEIGHTS, bundle_id, read_state
+from freeavatar.models.config import (
+    FORMAT,
+    decoder_config,
+    encoder_config,
+    explaining,
+    known_identities,
+    read_config,
+)
+from freeavatar.networks.decoder import RigDecoder
+from freeavatar.networks.encoder import Encoder
+from freeavatar.networks.identity import Identities, Identity
+from freeavatar.networks.neural_renderer import NeuralRenderer, renderer_config
 from freeavatar.rig import ARKIT
-
-FORMAT = 2
-"""Version of the layout below."""
-DEFAULT_WEIGHTS = Path(__file__).parents[1] / "weights" / "default"
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """Networks that belong together, ready for inference."""
+    """Networks that belong together."""
 
     encoder: Encoder
     decoder: RigDecoder
@@ -85,51 +84,14 @@ def load_bundle(folder: Path = DEFAULT_WEIGHTS, *, device: torch.device | str = 
         WeightsError: files are missing, of another version, or do not fit one another.
     """
     folder = Path(folder)
-    config = _read_config(folder)
-    with _explaining(folder / "config.json"):
-        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config["decoder"].items()}
-        encoder, decoder = Encoder(_encoder_config(config)), RigDecoder(DecoderConfig(**fields))
-    if encoder.config.feature_size != decoder.config.feature_size:
-        raise WeightsError(
-            "{}: the encoder gives {} features and the decoder takes {}: take both from one bundle.",
-            folder,
-            encoder.config.feature_size,
-            decoder.config.feature_size,
-        )
-    if not set(decoder.config.controls) <= set(ARKIT):
-        strange = sorted(set(decoder.config.controls) - set(ARKIT))
-        raise WeightsError("{} drives {}: expected ARKit's blendshapes alone.", folder, ", ".join(strange[:4]))
+    config = read_config(folder)
+    with explaining(folder / "config.json"):
+        decoder, encoder = RigDecoder(decoder_config(folder, config)), Encoder(encoder_config(folder, config))
     _load_part(encoder, folder / "encoder.safetensors", device)
     _load_part(decoder, folder / "decoder.safetensors", device)
     renderer, identities = _load_rest(folder, config, device)
     encoder = encoder.to(memory_format=torch.channels_last)
     return Bundle(encoder, decoder, config["info"], renderer, identities, bundle_id(folder))
-
-
-def bundle_id(folder: Path) -> str:
-    """Twelve hex digits of a bundle's weights and config.json.
-
-    Raises:
-        WeightsError: there are none.
-    """
-    parts = [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
-    try:
-        return _digest(tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in parts))
-    except OSError as error:
-        raise WeightsError(
-            "{} holds no weights ({}): give a bundle's folder, or a name that `models list` shows.",
-            folder,
-            error.strerror,
-        ) from error
-
-
-@lru_cache(maxsize=64)
-def _digest(parts: tuple[tuple[Path, int, int], ...]) -> str:
-    digest = hashlib.sha256()
-    for path, *_ in parts:
-        with path.open("rb") as file:
-            digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    return digest.hexdigest()[:12]
 
 
 def load_encoder(folder: Path = DEFAULT_WEIGHTS, *, device: torch.device | str = "cpu") -> Encoder:
@@ -138,9 +100,9 @@ def load_encoder(folder: Path = DEFAULT_WEIGHTS, *, device: torch.device | str =
     Raises:
         WeightsError: config.json or the encoder's file is missing, of another version, or does not fit.
     """
-    config = _read_config(Path(folder))
-    with _explaining(Path(folder) / "config.json"):
-        encoder = Encoder(_encoder_config(config))
+    config = read_config(Path(folder))
+    with explaining(Path(folder) / "config.json"):
+        encoder = Encoder(encoder_config(Path(folder), config))
     _load_part(encoder, Path(folder) / "encoder.safetensors", device)
     return encoder.to(memory_format=torch.channels_last)
 
@@ -151,7 +113,7 @@ def load_renderer(folder: Path, *, device: torch.device | str = "cpu") -> tuple[
     Raises:
         WeightsError: there is none, or files are damaged.
     """
-    renderer, identities = _load_rest(Path(folder), _read_config(Path(folder)), device)
+    renderer, identities = _load_rest(Path(folder), read_config(Path(folder)), device)
     if renderer is None:
         raise WeightsError("{} holds no neural renderer: give a run of training.train_rig2img.", folder)
     return renderer, identities
@@ -161,8 +123,8 @@ def _load_rest(
     folder: Path, config: dict[str, Any], device: torch.device | str
 ) -> tuple[NeuralRenderer | None, Identities]:
     renderer = None
-    with _explaining(folder / "config.json"):
-        known = {name: tuple(controls) for name, controls in config["identities"].items()}
+    known = known_identities(folder, config)
+    with explaining(folder / "config.json"):
         if config.get("renderer"):
             renderer = NeuralRenderer(renderer_config(config["renderer"]))
     if renderer is not None:
@@ -182,13 +144,8 @@ def _empty_identity(controls: tuple[str, ...], name: str, state: Mapping[str, Te
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise WeightsError("{} does not exist: give a folder with config.json and all of its .safetensors files.", path)
-    try:
-        return {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
-    except Exception as error:
-        detail = str(error).splitlines()[-1].strip()
-        raise WeightsError("{} is damaged ({}): take all files from one bundle.", path, detail) from error
+    half = np.dtype(np.float16)
+    return {k: torch.tensor(v.astype(np.float32) if v.dtype == half else v) for k, v in read_state(path).items()}
 
 
 def _load_part(module: nn.Module, path: Path, device: torch.device | str) -> None:
@@ -201,29 +158,3 @@ def _load_part(module: nn.Module, path: Path, device: torch.device | str) -> Non
             "{} does not fit its config.json ({}): take all files from one bundle.", path, detail
         ) from error
     module.requires_grad_(False).eval().to(device)
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    if not path.is_file():
-        raise WeightsError("{} holds no weights: expected config.json and .safetensors files.", folder)
-    with _explaining(path):
-        config = json.loads(path.read_text())
-        version = config["format"]
-    if version != FORMAT:
-        raise WeightsError("{} holds weights of format {}, expected {}: train them again.", folder, version, FORMAT)
-    return config
-
-
-def _encoder_config(config: dict[str, Any]) -> EncoderConfig:
-    """The encoder's settings; bundles from before it looked at cells do not name them."""
-    return EncoderConfig(**{"has_cells": False, **config["encoder"]})
-
-
-@contextmanager
-def _explaining(path: Path) -> Iterator[None]:
-    """Turn what a damaged config.json raises into a WeightsError."""
-    try:
-        yield
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise WeightsError("{} is damaged ({}): take the whole bundle again.", path, error) from error

@@ -1,29 +1,9 @@
-"""The rig decoder: expression feature and identity code to ARKit's blendshapes as that avatar wants them."""
-
-from dataclasses import dataclass
+"""The rig decoder in torch: expression feature and identity code to ARKit's blendshapes as that avatar wants them."""
 
 import torch
 from torch import Tensor, nn
 
-from freeavatar.models.identity import CODE_SIZE
-from freeavatar.rig import ARKIT
-
-
-@dataclass(frozen=True)
-class DecoderConfig:
-    """Which decoder."""
-
-    feature_size: int = 384
-    """Dimensions of the encoder's feature."""
-    controls: tuple[str, ...] = ARKIT
-    """Names of the blendshapes."""
-    code_size: int = CODE_SIZE
-    """Dimensions of an identity code."""
-    hidden_size: int = 384
-
-    def __post_init__(self) -> None:
-        if not self.controls:
-            raise ValueError("controls is empty, expected the names of the rig's controls")
+from freeavatar.models.decoder import DecoderConfig
 
 
 class RigDecoder(nn.Module):

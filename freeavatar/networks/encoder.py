@@ -1,52 +1,19 @@
-"""The expression encoder: aligned face crops to a pooled feature and a 16-d unit embedding."""
+"""The expression encoder in torch: aligned face crops to a pooled feature and a 16-d unit embedding."""
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+import numpy as np
 import timm
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-Backbone = Literal["tf_efficientnet_lite0", "vit_tiny_patch16_224", "vit_base_patch16_224"]
+from freeavatar.models.encoder import CROP_SIZE, EMBEDDING_SIZE, VIEW, EncoderConfig
 
-EMBEDDING_SIZE = 16
-"""Dimensions of the expression embedding (Vemulapalli and Agarwala 2019; the paper keeps them)."""
 TOKEN_SIZE = 32
 """Numbers that each of a ViT's tokens is reduced to."""
 CELL_SIZES = {2: 8, 3: 32}
 """Numbers that each cell of a CNN's maps is reduced to: of 8 x 8 pixels (stage 2), and of 16 x 16 (stage 3)."""
-VIEW = (12, 20, 132, 140)
-"""What the encoder sees of a loose crop: left, top, right, bottom in crop pixels."""
-CROP_SIZE = 144
-"""Side of a loose crop, :data:`freeavatar.faces.CROP_SIZE`, which lies above this package."""
-
-
-@dataclass(frozen=True)
-class EncoderConfig:
-    """Which encoder."""
-
-    backbone: Backbone = "tf_efficientnet_lite0"
-    """timm name: EfficientNet-Lite0, or a ViT (tiny at 112 pixels, the paper's base at 224)."""
-    image_size: int = 112
-    """Side of the input in pixels."""
-    feature_size: int = 384
-    """Dimensions of the pooled feature."""
-    patch_size: int = 16
-    """Side of a ViT's patches in pixels; EfficientNet-Lite0 has none."""
-    has_cells: bool = True
-    """A CNN's feature sees its finer maps cell by cell, besides the mean over the last one."""
-
-    def __post_init__(self) -> None:
-        if self.image_size % 16:
-            raise ValueError(f"image_size is {self.image_size}, expected a multiple of 16")
-        if self.is_vit and self.image_size % self.patch_size:
-            raise ValueError(f"image_size is {self.image_size}, expected a multiple of patch_size {self.patch_size}")
-
-    @property
-    def is_vit(self) -> bool:
-        """Whether the backbone is a vision transformer."""
-        return self.backbone.startswith("vit")
 
 
 def make_backbone(config: EncoderConfig) -> Any:
@@ -149,3 +116,11 @@ def view_of_crops(crops: Tensor, size: int, *, warp: Tensor | None = None) -> Te
         theta = base @ torch.cat([warp, bottom_row], dim=1)
     grid = nn.functional.affine_grid(theta, [len(crops), crops.shape[1], size, size], align_corners=False)
     return nn.functional.grid_sample(crops, grid, padding_mode="border", align_corners=False)
+
+
+def encode_crops(encoder: Encoder, crops: list[np.ndarray], device: torch.device) -> tuple[np.ndarray, np.ndarray]:
+    """Features ``(B, D)`` and embeddings ``(B, 16)`` of loose crops ``(S, S, 3)`` uint8 of one size."""
+    images = torch.from_numpy(np.stack(crops)).to(device).permute(0, 3, 1, 2).float() / 255
+    with torch.inference_mode():
+        feature, embedding = encoder(view_of_crops(images, encoder.config.image_size))
+    return feature.float().cpu().numpy(), embedding.float().cpu().numpy()

@@ -1,4 +1,4 @@
-"""What the networks know of an avatar: how it looks, its identity code, and what its controls mean."""
+"""What the networks know of an avatar, in torch: how it looks, its identity code, and what its controls mean."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,18 +6,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from freeavatar.files import replacing
+from freeavatar.models.identity import CODE_SIZE
 from freeavatar.rig import ARKIT
 
-PORTRAIT_SIZE = 112
-"""Side of an avatar's neutral face in pixels, and of what the neural renderer draws."""
-CODE_SIZE = 64
-"""Dimensions of an identity code."""
 POSE_SIZE = len(ARKIT) + 12
 """Dimensions of the neural renderer's poses: ARKit's blendshapes, and room for what they cannot say."""
 
@@ -126,24 +122,3 @@ def save_identity(path: Path, identity: Identity, bundle: str, avatar: str) -> N
     with replacing(path) as temporary:
         metadata = {"bundle": bundle, "avatar": avatar, "controls": "\n".join(identity.names)}
         save_file(state, temporary, metadata=metadata)
-
-
-def load_identity(path: Path, controls: Sequence[str], bundle: str, avatar: str) -> Identity | None:
-    """What :func:`save_identity` kept; None if there is none for this bundle, this avatar and these controls."""
-    if not path.is_file():
-        return None
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("bundle") != bundle or metadata.get("controls") != "\n".join(controls):
-                return None
-            if metadata.get("avatar", avatar) != avatar:  # files of before do not say
-                return None
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dictionary
-    except (SafetensorError, OSError):
-        return None
-    identity = Identity(
-        controls, torch.zeros(len(controls), len(ARKIT)), code_size=len(state["code"]), pose_size=len(state["pose"])
-    )
-    identity.load_state_dict(state)
-    return identity.requires_grad_(False)

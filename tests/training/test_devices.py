@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from freeavatar.errors import InputError
-from freeavatar.models.device import choose_device
 from training.engine import devices
-from training.engine.devices import check_device, visible_devices
+from training.engine.devices import check_device, choose_device, visible_devices
 from training.engine.stage import EngineConfig, device_of
 
 

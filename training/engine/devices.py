@@ -8,6 +8,22 @@ import pynvml
 import torch
 
 from freeavatar.errors import InputError
+from freeavatar.models.device import missing_device, parse_device
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps`` to a device of torch's that works here; auto is the best.
+
+    Raises:
+        InputError: the device asked for is not there.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, works in available.items() if works))
+    kind, number = parse_device(name)
+    if not available[kind] or number >= max(1, torch.cuda.device_count()):
+        raise missing_device(name)
+    return torch.device(name)
 
 
 def check_device(device: str, processes: int = 1, *, is_here: bool = True) -> None:

@@ -1,0 +1,119 @@
+"""A bundle: a folder of networks that belong together, opened for inference.
+
+``encoder``, ``decoder`` and ``identities`` (code and controls of the avatars that were met) are always there;
+``renderer``, the neural renderer, is where the rig decoder was trained by perception, and its identity encoder is used.
+The weights are safetensors, the networks graphs beside them. :mod:`freeavatar.networks` has the same in torch.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from freeavatar.errors import WeightsError
+from freeavatar.files import file_digest
+from freeavatar.models.config import decoder_config, encoder_config, graph_settings, known_identities, read_config
+from freeavatar.models.decoder import RigDecoder
+from freeavatar.models.encoder import Encoder
+from freeavatar.models.graphs import open_graph
+from freeavatar.models.identity import Identities, Identity, IdentityEncoder
+
+DEFAULT_WEIGHTS = Path(__file__).parents[1] / "weights" / "default"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Networks that belong together."""
+
+    encoder: Encoder
+    decoder: RigDecoder
+    info: dict[str, Any] = field(default_factory=dict)
+    """What config.json says of their training."""
+    identity_encoder: IdentityEncoder | None = None
+    """Where the bundle has a neural renderer."""
+    identities: Identities = field(default_factory=dict)
+    """Of the avatars that were met in training."""
+    id: str = "unsaved"
+    """Twelve hex digits of what it was loaded from, for results to name."""
+    device: str = "cpu"
+    """Where it runs, as :func:`freeavatar.models.choose_device` says."""
+
+
+def load_bundle(folder: Path = DEFAULT_WEIGHTS, *, device: str = "cpu") -> Bundle:
+    """Open all networks; each is read at first use.
+
+    Raises:
+        WeightsError: files are missing, of another version, or do not fit one another.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    settings, made = graph_settings(folder, config), decoder_config(folder, config)
+    decoder = RigDecoder(made, open_graph(folder, "decoder", settings["decoder"], device))
+    looking = None
+    if "identity" in settings:
+        looking = IdentityEncoder(open_graph(folder, "identity", settings["identity"], device))
+    identities = _load_identities(folder, known_identities(folder, config))
+    encoder = load_encoder(folder, device=device)
+    return Bundle(encoder, decoder, config["info"], looking, identities, bundle_id(folder), device)
+
+
+def load_encoder(folder: Path = DEFAULT_WEIGHTS, *, device: str = "cpu") -> Encoder:
+    """Open the encoder alone, as :func:`load_bundle` does: the other files may be missing.
+
+    Raises:
+        WeightsError: config.json or a file of the encoder is missing, of another version, or does not fit.
+    """
+    config = read_config(Path(folder))
+    made = encoder_config(Path(folder), config)
+    return Encoder(made, open_graph(Path(folder), "encoder", config["encoder"], device))
+
+
+def _load_identities(folder: Path, known: dict[str, tuple[str, ...]]) -> Identities:
+    path = folder / "identities.safetensors"
+    state = read_state(path) if known else {}
+    try:
+        return {
+            name: Identity(controls, *(state[f"{name}.{part}"].astype(np.float32) for part in ("code", "drive")))
+            for name, controls in known.items()
+        }
+    except KeyError as error:
+        raise WeightsError(
+            "identities.safetensors lacks {}, unlike config.json: take the whole bundle again.", str(error).strip("'")
+        ) from error
+
+
+def read_state(path: Path) -> dict[str, np.ndarray]:
+    """The tensors of a part of a bundle by name.
+
+    Raises:
+        WeightsError: it is missing or damaged.
+    """
+    if not path.is_file():
+        raise WeightsError("{} does not exist: give a folder with config.json and all of its .safetensors files.", path)
+    try:
+        return load_file(path)
+    except Exception as error:
+        detail = str(error).splitlines()[-1].strip()
+        raise WeightsError("{} is damaged ({}): take all files from one bundle.", path, detail) from error
+
+
+def bundle_id(folder: Path) -> str:
+    """Twelve hex digits of a bundle's weights and config.json.
+
+    Raises:
+        WeightsError: there are none.
+    """
+    digest = hashlib.sha256()
+    try:
+        for path in [folder / "config.json", *sorted(folder.glob("*.safetensors"))]:
+            digest.update(f"{path.name} {file_digest(path)}\n".encode())
+    except OSError as error:
+        raise WeightsError(
+            "{} holds no weights ({}): give a bundle's folder, or a name that `models list` shows.",
+            folder,
+            error.strerror,
+        ) from error
+    return digest.hexdigest()[:12]
