@@ -23,7 +23,7 @@ BEFORE_PICTURES = (
     "freeavatar.animations, freeavatar.avatars, freeavatar.cli, freeavatar.faces, freeavatar.fec, freeavatar.models, "
     "freeavatar.performance.editing, freeavatar.video, annotation.pool.fit"
 )
-WITH_PICTURES = "annotation.store.images, freeavatar.explore.clips, freeavatar.pipeline, freeavatar.render"
+WITH_PICTURES = "annotation.store.images, app, freeavatar.explore.clips, freeavatar.pipeline, freeavatar.render"
 """What imports the renderer."""
 NOT_YET = pytest.mark.skip(reason="the renderer imports torch")
 
@@ -69,3 +69,9 @@ def test_what_takes_torch_says_so_in_a_sentence(tmp_path):
         done = command("models", *arguments)
         assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
         assert "and torch is not installed: install them" in done.stderr
+
+
+def test_training_says_what_it_takes():
+    done = run("from training.engine.devices import check_device; check_device('cpu')")
+    assert done.returncode == 1
+    assert "InputError: training takes torch, torchvision and timm, and timm is not installed" in done.stderr

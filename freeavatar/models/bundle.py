@@ -85,6 +85,20 @@ def _load_identities(folder: Path, known: dict[str, tuple[str, ...]]) -> Identit
         ) from error
 
 
+def check_parts(folder: Path) -> dict[str, Any]:
+    """See that a bundle's weights are whole, with or without graphs, and return its config.json.
+
+    Raises:
+        WeightsError: files are missing or damaged, of another version, or do not fit one another.
+    """
+    config = read_config(folder)
+    encoder_config(folder, config)
+    decoder_config(folder, config)
+    for part in ("encoder", "decoder", "identities", *(["renderer"] if config.get("renderer") else [])):
+        read_state(folder / f"{part}.safetensors")
+    return config
+
+
 def read_state(path: Path) -> dict[str, np.ndarray]:
     """The tensors of a part of a bundle by name.
 

@@ -26,7 +26,7 @@ from uuid import uuid4
 
 from freeavatar.errors import InputError
 from freeavatar.files import make_folder, replacing
-from freeavatar.models.config import decoder_config, read_config
+from freeavatar.models.bundle import check_parts
 from freeavatar.models.library import bundle_id, whole_bundle
 from freeavatar.paths import runs_folder
 from training.engine.devices import check_device
@@ -160,8 +160,7 @@ def prepare_run(folder: Path, config: JobConfig) -> Run:
     """
     check_device(config.device, config.processes, is_here=config.launcher != "slurm")
     base = whole_bundle(config.base)
-    settings = read_config(base)
-    decoder_config(base, settings)
+    settings = check_parts(base)
     files = [path for path in (config.train, config.held_out) if path is not None]
     for path in files:
         if not path.is_file():
