@@ -304,7 +304,8 @@ def _import_model(args: argparse.Namespace) -> None:
 
 
 def _convert_model(args: argparse.Namespace) -> None:
-    from freeavatar.models.library import complete_bundle, whole_bundle
+    from freeavatar.models.bundle import complete_bundle
+    from freeavatar.models.library import whole_bundle
 
     folder = whole_bundle(args.name)
     for path in complete_bundle(folder):

@@ -10,7 +10,7 @@ from annotation.store.maintenance import check_store
 from annotation.store.store import Store
 from freeavatar.avatars import load_avatar
 from freeavatar.models import load_bundle
-from freeavatar.models.library import complete_bundle
+from freeavatar.models.bundle import complete_bundle
 from freeavatar.pipeline import AnimateOptions, animate, load_take
 from freeavatar.pipeline.acting import identity_of
 from freeavatar.pipeline.take import save_take

@@ -18,7 +18,7 @@ from freeavatar.files import file_digest
 from freeavatar.models.config import decoder_config, encoder_config, graph_settings, known_identities, read_config
 from freeavatar.models.decoder import RigDecoder
 from freeavatar.models.encoder import Encoder
-from freeavatar.models.graphs import open_graph
+from freeavatar.models.graphs import GRAPHS, graph_path, is_current, open_graph, weights_path
 from freeavatar.models.identity import Identities, Identity, IdentityEncoder
 
 DEFAULT_WEIGHTS = Path(__file__).parents[1] / "weights" / "default"
@@ -112,6 +112,32 @@ def read_state(path: Path) -> dict[str, np.ndarray]:
     except Exception as error:
         detail = str(error).splitlines()[-1].strip()
         raise WeightsError("{} is damaged ({}): take all files from one bundle.", path, detail) from error
+
+
+def complete_bundle(folder: Path) -> list[Path]:
+    """Write the graphs that a bundle lacks, or that were made from other weights; the files written.
+
+    Raises:
+        WeightsError: the bundle is damaged, or torch is needed and not installed.
+        InputError: a file cannot be written.
+    """
+    settings = graph_settings(folder, read_config(folder))
+    due = [
+        name for name in GRAPHS
+        if name in settings and weights_path(folder, name).is_file() and not is_current(folder, name, settings[name])
+    ]  # fmt: skip
+    if not due:
+        return []
+    try:
+        from freeavatar.networks.convert import write_graph
+    except ImportError as error:
+        raise WeightsError(
+            "writing {} takes torch, torchvision, timm, onnx and onnxscript, and {} is not installed: install them, or "
+            "take a bundle that has it.",
+            graph_path(folder, due[0]),
+            error.name,
+        ) from error
+    return [write_graph(folder, name) for name in due]
 
 
 def bundle_id(folder: Path) -> str:

@@ -19,9 +19,8 @@ from uuid import uuid4
 
 from freeavatar.errors import InputError, WeightsError
 from freeavatar.files import make_folder, replacing
-from freeavatar.models.bundle import DEFAULT_WEIGHTS, Bundle, bundle_id, load_bundle
-from freeavatar.models.config import graph_settings, read_config
-from freeavatar.models.graphs import GRAPHS, graph_path, is_current, weights_path
+from freeavatar.models.bundle import DEFAULT_WEIGHTS, Bundle, bundle_id, complete_bundle, load_bundle
+from freeavatar.models.graphs import GRAPHS
 from freeavatar.paths import bundles_folder
 
 DEFAULT = "default"
@@ -105,32 +104,6 @@ def open_bundle(name: str | Path | None = None, *, device: str = "cpu") -> Bundl
         WeightsError: it is missing, damaged, of another rig, or its parts come from different bundles.
     """
     return load_bundle(whole_bundle(name), device=device)
-
-
-def complete_bundle(folder: Path) -> list[Path]:
-    """Write the graphs that a bundle lacks, or that were made from other weights; the files written.
-
-    Raises:
-        WeightsError: the bundle is damaged, or torch is needed and not installed.
-        InputError: a file cannot be written.
-    """
-    settings = graph_settings(folder, read_config(folder))
-    due = [
-        name for name in GRAPHS
-        if name in settings and weights_path(folder, name).is_file() and not is_current(folder, name, settings[name])
-    ]  # fmt: skip
-    if not due:
-        return []
-    try:
-        from freeavatar.networks.convert import write_graph
-    except ImportError as error:
-        raise WeightsError(
-            "writing {} takes torch, torchvision, timm, onnx and onnxscript, and {} is not installed: install them, or "
-            "take a bundle that has it.",
-            graph_path(folder, due[0]),
-            error.name,
-        ) from error
-    return [write_graph(folder, name) for name in due]
 
 
 def list_bundles() -> list[Entry]:

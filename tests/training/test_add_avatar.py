@@ -8,7 +8,7 @@ import torch
 from freeavatar.avatars import load_avatar
 from freeavatar.errors import InputError, WeightsError
 from freeavatar.models import DecoderConfig, EncoderConfig, load_bundle, load_identity
-from freeavatar.models.library import complete_bundle
+from freeavatar.models.bundle import complete_bundle
 from freeavatar.networks import (
     Bundle,
     Encoder,

@@ -15,7 +15,7 @@ import app
 from annotation.store.store import Store
 from freeavatar.errors import FaceError, InputError, WeightsError
 from freeavatar.models import DEFAULT_WEIGHTS
-from freeavatar.models.library import complete_bundle
+from freeavatar.models.bundle import complete_bundle
 from freeavatar.networks import load_bundle, save_bundle
 from tests.labels import add_annotators, make_desk, make_store
 from webapp.common import doors

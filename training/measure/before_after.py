@@ -24,7 +24,8 @@ import tyro
 from freeavatar.export.side_by_side import actor_width
 from freeavatar.files import make_folder, replacing
 from freeavatar.models import open_bundle
-from freeavatar.models.library import complete_bundle, whole_bundle
+from freeavatar.models.bundle import complete_bundle
+from freeavatar.models.library import whole_bundle
 from freeavatar.networks import Bundle, encode_crops, load_bundle
 from freeavatar.pipeline import AnimateOptions, animate
 from freeavatar.video import VideoReader, VideoWriter

@@ -9,7 +9,7 @@ import pytest
 
 from freeavatar.errors import WeightsError
 from freeavatar.models import DEFAULT_WEIGHTS, load_bundle, load_encoder
-from freeavatar.models.library import complete_bundle
+from freeavatar.models.bundle import complete_bundle
 from freeavatar.rig import ARKIT
 from tests.bundles import ENCODER, make_bundle
 

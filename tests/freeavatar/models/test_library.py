@@ -12,10 +12,10 @@ import pytest
 from freeavatar.cli import main
 from freeavatar.errors import InputError, WeightsError
 from freeavatar.models import DEFAULT_WEIGHTS, adopted_bundle, bundle_id, load_bundle, open_bundle
+from freeavatar.models.bundle import complete_bundle
 from freeavatar.models.library import (
     add_bundle,
     adopt_bundle,
-    complete_bundle,
     export_bundle,
     find_bundle,
     import_bundle,

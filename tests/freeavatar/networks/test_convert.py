@@ -12,7 +12,7 @@ from freeavatar.errors import WeightsError
 from freeavatar.faces import track_faces
 from freeavatar.images import Frame
 from freeavatar.models import DEFAULT_WEIGHTS, PORTRAIT_SIZE, DecoderConfig, EncoderConfig
-from freeavatar.models.library import complete_bundle
+from freeavatar.models.bundle import complete_bundle
 from freeavatar.networks import Bundle, Encoder, RigDecoder, encode_crops, save_bundle
 from tests.bundles import make_bundle
 
