@@ -25,7 +25,7 @@ example: .venv/app
 clean:
 	rm -rf .venv .venv-bake
 
-.venv/app: requirements.txt tools/system_packages.sh
+.venv/app: requirements.txt requirements-core.txt tools/system_packages.sh
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("FreeAvatar needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
 	$(if $(AS_ROOT),sh tools/system_packages.sh libgl1 libglib2.0-0 python3-venv)
 	$(PYTHON) -m venv .venv

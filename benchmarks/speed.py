@@ -13,12 +13,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 import tyro
 
-from freeavatar.avatars import builtin_avatars
+from freeavatar.avatars import DEFAULT_AVATAR, builtin_avatars, load_avatar
 from freeavatar.faces import track_faces
 from freeavatar.models import load_bundle
+from freeavatar.pipeline.acting import act, identity_of
 from freeavatar.pipeline.tracking import TrackBuilder
 from freeavatar.video import VideoReader
 
@@ -48,12 +48,12 @@ def main(config: SpeedConfig) -> None:
         print(f"  {done.stdout.splitlines()[-1]}, all {total:.1f} s")
     frames = list(VideoReader(config.clip))
     bundle = load_bundle()
-    builder = TrackBuilder(bundle.encoder, torch.device("cpu"))
+    builder = TrackBuilder(bundle.encoder)
     start = time.perf_counter()
     for tracked in track_faces(frames):
         builder.add(tracked)
     track = builder.finish(config.clip.name)
-    bundle.decoder(torch.from_numpy(track.features))
+    act(track.features, identity_of(load_avatar(DEFAULT_AVATAR), bundle), bundle)
     print(f"ours: {1000 * (time.perf_counter() - start) / len(frames):.1f} ms a frame over {len(frames)} frames")
     if config.peer:
         print(subprocess.run([*shlex.split(config.peer), "--clip", config.clip], capture_output=True, text=True).stdout)

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from freeavatar.faces import track_faces
 from freeavatar.images import Frame
@@ -16,7 +15,7 @@ from freeavatar.pipeline.tracking import Track, TrackBuilder, tracked_frames
 
 def track_clip(path: Path, bundle: Bundle) -> Track:
     """Follow the largest face of a clip."""
-    builder = TrackBuilder(bundle.encoder, torch.device("cpu"))
+    builder = TrackBuilder(bundle.encoder)
     for tracked in tracked_frames(open_source(path), AnimateOptions()):
         builder.add(tracked)
     return builder.finish(path.name)
@@ -24,7 +23,7 @@ def track_clip(path: Path, bundle: Bundle) -> Track:
 
 def track_pictures(pictures: Iterable[np.ndarray], bundle: Bundle) -> Track:
     """Look for the face in each of some pictures ``(H, W, 3)`` uint8 by itself."""
-    builder = TrackBuilder(bundle.encoder, torch.device("cpu"))
+    builder = TrackBuilder(bundle.encoder)
     for picture in pictures:
         builder.add(next(iter(track_faces([Frame(0, 0.0, np.asarray(picture))], smoothing=False))))
     return builder.finish("the pictures")

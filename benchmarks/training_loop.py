@@ -25,7 +25,7 @@ import tyro
 from PIL import Image
 from torch import nn
 
-from freeavatar.models import load_bundle
+from freeavatar.networks import load_bundle
 from training.data.images import ImagePool
 from training.data.mixture import Mixture
 from training.data.triplets import split_id

@@ -24,7 +24,7 @@ from freeavatar.avatars import builtin_avatars, load_avatar, retarget
 from freeavatar.models import DEFAULT_WEIGHTS, Bundle, load_bundle
 from freeavatar.performance.editing import edit, neutral_of
 from freeavatar.pipeline import AnimateOptions
-from freeavatar.pipeline.acting import act, drive_of, identity_of
+from freeavatar.pipeline.acting import act, identity_of
 from freeavatar.pipeline.sources import open_source
 from freeavatar.pipeline.tracking import Track
 from freeavatar.render import Look, Renderer
@@ -112,7 +112,7 @@ def draw_avatar(name: str, shown: list[Shown], bundle: Bundle, config: TransferC
             identity = identity_of(avatar, bundle)
             raw = part.track.curves(act(part.track.features, identity, bundle), rate)
             curves = edit(raw, AnimateOptions(), neutral_of(raw, AnimateOptions()))
-            weights = retarget(avatar, curves, drive_of(identity)).weights[part.frames]
+            weights = retarget(avatar, curves, identity.drive).weights[part.frames]
         pictures += [renderer.picture(row, look=look, camera=camera) for row in weights]
     return np.stack(pictures)
 

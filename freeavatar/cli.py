@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_device(embed)
     _add_weights(embed)
     embed.set_defaults(run=_embed)
-    _add_models(commands.add_parser("models", help="bundles of weights: list, use, export, import"))
+    _add_models(commands.add_parser("models", help="bundles of weights: list, use, export, import, convert"))
     warm_up = commands.add_parser("warm-up", help="compile what draws avatars, so that nobody waits at first use")
     warm_up.set_defaults(run=_warm_up)
     return parser
@@ -80,6 +80,9 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
     taken = actions.add_parser("import", help="take a bundle into the library")
     taken.add_argument("file", type=Path, metavar="FILE.zip", help="or a folder")
     taken.set_defaults(run=_import_model)
+    convert = actions.add_parser("convert", help="write the graphs that a bundle lacks, by torch")
+    convert.add_argument("name", nargs="?", metavar="NAME", help="default, an id or a folder; default: the one in use")
+    convert.set_defaults(run=_convert_model)
 
 
 def _add_weights(parser: argparse.ArgumentParser) -> None:
@@ -87,7 +90,7 @@ def _add_weights(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: auto")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 or mps; default: auto")
 
 
 def _region(text: str) -> tuple[str, float]:
@@ -152,8 +155,7 @@ def _add_animate(parser: argparse.ArgumentParser) -> None:
 
 
 def _animate(args: argparse.Namespace) -> None:
-    from freeavatar.models import open_bundle
-    from freeavatar.models.device import choose_device
+    from freeavatar.models import choose_device, open_bundle
     from freeavatar.pipeline import AnimateOptions, Regions, animate, load_profile
     from freeavatar.pipeline.player import check_has_neutral
 
@@ -259,8 +261,7 @@ def _remove_avatar(args: argparse.Namespace) -> None:
 
 
 def _embed(args: argparse.Namespace) -> None:
-    from freeavatar.models import open_bundle
-    from freeavatar.models.device import choose_device
+    from freeavatar.models import choose_device, open_bundle
     from freeavatar.pipeline import embed
 
     bundle = open_bundle(args.weights, device=choose_device(args.device)) if args.weights else None
@@ -300,6 +301,16 @@ def _import_model(args: argparse.Namespace) -> None:
 
     entry = import_bundle(args.file)
     print(f"{entry.name} ({entry.title}) is in the library: `models use {entry.name}` adopts it.")
+
+
+def _convert_model(args: argparse.Namespace) -> None:
+    from freeavatar.models.bundle import complete_bundle
+    from freeavatar.models.library import whole_bundle
+
+    folder = whole_bundle(args.name)
+    for path in complete_bundle(folder):
+        print(path)
+    print(f"{folder} is ready to run.")
 
 
 def _warm_up(args: argparse.Namespace) -> None:

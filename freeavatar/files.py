@@ -74,19 +74,24 @@ def write_png(image: np.ndarray, path: Path) -> None:
 
 
 def content_id(path: Path) -> str:
-    """Sixteen hex digits of what a file holds; it is read again only if its size or time changed.
+    """Sixteen hex digits of what a file holds, as :func:`file_digest` has it."""
+    return file_digest(path)[:16]
+
+
+def file_digest(path: Path) -> str:
+    """Sha256 of what a file holds, in hex digits; it is read again only if its size or time changed.
 
     Raises:
         OSError: it cannot be read.
     """
     stat = path.stat()
-    return _content_id(path.resolve(), stat.st_size, stat.st_mtime_ns)
+    return _file_digest(path.resolve(), stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=256)
-def _content_id(path: Path, _size: int, _modified: int) -> str:
+def _file_digest(path: Path, _size: int, _modified: int) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def data_url(mime: str, data: bytes) -> str:

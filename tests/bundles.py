@@ -6,17 +6,8 @@ from pathlib import Path
 import torch
 
 from freeavatar.avatars import load_avatar
-from freeavatar.models import (
-    Bundle,
-    DecoderConfig,
-    Encoder,
-    EncoderConfig,
-    Identity,
-    NeuralRenderer,
-    NeuralRendererConfig,
-    RigDecoder,
-    save_bundle,
-)
+from freeavatar.models import DecoderConfig, EncoderConfig
+from freeavatar.networks import Bundle, Encoder, Identity, NeuralRenderer, NeuralRendererConfig, RigDecoder, save_bundle
 from freeavatar.rig import ARKIT
 
 ENCODER = EncoderConfig(image_size=32, feature_size=16)

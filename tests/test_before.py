@@ -10,6 +10,7 @@ from annotation.store.maintenance import check_store
 from annotation.store.store import Store
 from freeavatar.avatars import load_avatar
 from freeavatar.models import load_bundle
+from freeavatar.models.bundle import complete_bundle
 from freeavatar.pipeline import AnimateOptions, animate, load_take
 from freeavatar.pipeline.acting import identity_of
 from freeavatar.pipeline.take import save_take
@@ -24,6 +25,7 @@ def bundle(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundle")
     with zipfile.ZipFile(BEFORE / "bundle.zip") as archive:
         archive.extractall(folder)
+    complete_bundle(folder)
     return load_bundle(folder)
 
 
@@ -34,7 +36,7 @@ def take(tmp_path):
 
 
 def test_a_bundle_knows_its_avatars_by_the_names_of_their_controls(bundle):
-    assert bundle.id == "cd73fd720931" and bundle.neural_renderer is not None
+    assert bundle.id == "cd73fd720931" and bundle.identity_encoder is not None
     for name in ("ines", "moss"):
         assert identity_of(load_avatar(name), bundle) is bundle.identities[name]
 

@@ -24,9 +24,10 @@ from tqdm import trange
 
 from freeavatar.avatars import Avatar, add_avatar, available_avatars, builtin_avatars, load_avatar
 from freeavatar.errors import InputError, WeightsError
-from freeavatar.models import PORTRAIT_SIZE, Bundle, Identity, NeuralRenderer, open_bundle
-from freeavatar.models.identity import save_identity
-from freeavatar.pipeline.acting import first_identity, identity_path
+from freeavatar.models import PORTRAIT_SIZE
+from freeavatar.models.library import whole_bundle
+from freeavatar.networks import Bundle, Identity, NeuralRenderer, load_bundle, save_identity
+from freeavatar.pipeline.acting import identity_path
 from freeavatar.render import Renderer
 from freeavatar.render.face_view import FaceView
 from freeavatar.render.preview import write_previews
@@ -103,13 +104,16 @@ def prepare(avatar: Avatar, bundle: Bundle, config: AddConfig) -> Lesson:
 
 
 class Teacher:
-    """The bundle, frozen, and the identity that is learned."""
+    """The bundle, frozen, and the identity that is learned: at first that of an avatar nobody has met."""
 
-    def __init__(self, bundle: Bundle, renderer: NeuralRenderer, identity: Identity, lesson: Lesson) -> None:
-        self._bundle, self._renderer, self.identity, self._lesson = bundle, renderer, identity, lesson
+    def __init__(self, bundle: Bundle, renderer: NeuralRenderer, avatar: Avatar, lesson: Lesson) -> None:
+        self._bundle, self._renderer, self._lesson = bundle, renderer, lesson
+        drive, size = torch.from_numpy(avatar.drive), bundle.decoder.config.code_size
+        self.identity = Identity(avatar.target_names, drive, code_size=size).requires_grad_(False)
         with torch.no_grad():
             self._look = renderer.identity(lesson.neutral)
-        self._declared = identity.drive.detach().clone()
+            self.identity.code.copy_(self._look.code[0])
+        self._declared = drive.clone()
 
     def picture_loss(self, rows: np.ndarray) -> Tensor:
         """How far drawn pictures are from the avatar's own."""
@@ -167,7 +171,7 @@ def teach(config: AddConfig) -> Path:
         WeightsError: the bundle has no neural renderer.
     """
     torch.manual_seed(config.seed)
-    bundle = open_bundle(config.bundle)
+    bundle = load_bundle(whole_bundle(config.bundle))
     if bundle.neural_renderer is None:
         raise WeightsError("bundle {} has no neural renderer to learn a character with: use another one.", bundle.id)
     name = config.avatar
@@ -176,7 +180,7 @@ def teach(config: AddConfig) -> Path:
     if name not in available_avatars():
         name = add_avatar(Path(config.avatar), draw=write_previews, name=config.name).name
     avatar = load_avatar(name)
-    teacher = Teacher(bundle, bundle.neural_renderer, first_identity(avatar, bundle), prepare(avatar, bundle, config))
+    teacher = Teacher(bundle, bundle.neural_renderer, avatar, prepare(avatar, bundle, config))
     identity = teacher.identity
     logger.info("%s, zero-shot: %s", name, teacher.measure())
     if not identity.is_arkit:

@@ -23,12 +23,12 @@ import tyro
 
 from freeavatar.errors import FreeAvatarError, InputError
 from freeavatar.files import make_folder, replacing, write_png
-from freeavatar.models import DEFAULT_WEIGHTS, Bundle, load_bundle
-from freeavatar.models.device import choose_device
-from freeavatar.pipeline.tracking import encode_crops
+from freeavatar.models import DEFAULT_WEIGHTS
+from freeavatar.networks import Bundle, encode_crops, load_bundle
 from training.data.drawing import draw_acted, draw_recast
 from training.data.images import open_images
 from training.data.labelled_faces import image_ids, read_rows, rigs_of_scores
+from training.engine.devices import choose_device
 from training.measure.figures import (
     Figure,
     bootstrap,

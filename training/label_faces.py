@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from freeavatar.errors import FreeAvatarError, InputError
 from freeavatar.files import replacing
-from freeavatar.models import Bundle, load_bundle
+from freeavatar.networks import Bundle, load_bundle
 from freeavatar.rig import ARKIT, mirrored
 from training.data.images import crop_size, list_images, open_images
 from training.data.labelled_faces import RIGS, image_ids, read_table

@@ -23,7 +23,7 @@ import tyro
 from torch import Tensor
 
 from freeavatar.errors import FreeAvatarError, InputError
-from freeavatar.models import Bundle, RigDecoder, load_bundle, save_bundle, view_of_crops
+from freeavatar.networks import Bundle, RigDecoder, load_bundle, save_bundle, view_of_crops
 from freeavatar.rig import ARKIT, mirrored
 from training.data.images import crop_size, list_images, open_images
 from training.data.labelled_faces import image_ids, read_rigs, read_rows

@@ -29,9 +29,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from freeavatar.errors import WeightsError
-from freeavatar.models.bundle import Bundle, load_bundle, save_bundle
-from freeavatar.models.decoder import DecoderConfig, RigDecoder
-from freeavatar.models.encoder import Encoder, EncoderConfig
+from freeavatar.models import DecoderConfig, EncoderConfig
+from freeavatar.networks import Bundle, Encoder, RigDecoder, load_bundle, save_bundle
 from training.data.emotions import emotion_reader
 from training.data.features import ENCODED_VIEWS
 from training.data.mixture import Mixture, MixtureConfig

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from freeavatar.avatars import builtin_avatars, load_avatar
 from freeavatar.files import make_folder, replacing, write_png
-from freeavatar.models import (
-    DEFAULT_WEIGHTS,
+from freeavatar.models import DEFAULT_WEIGHTS
+from freeavatar.networks import (
     Encoder,
     Identity,
     NeuralRenderer,

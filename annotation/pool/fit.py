@@ -8,7 +8,6 @@ Weinberger 2012) with the encoder's embedding as its prior.
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 
 @dataclass(frozen=True)
@@ -62,18 +61,33 @@ def fit_embedding(
     _, answer = np.unique(answers, return_inverse=True)
     matrix = np.eye(base.shape[1], dtype=np.float32)
     own = np.zeros((len(touched), base.shape[1]), np.float32)
-    moved = [torch.from_numpy(matrix), torch.from_numpy(own)]
-    optimizer = torch.optim.Adam(moved, config.rate, betas=(0.9, 0.99))
+    moved = Adam([matrix, own], config.rate)
     for _ in range(config.steps):
         gradient_map, gradient_own = _gradients(base[touched], matrix, own, local, answer, config)
         gradient_map += config.map_decay * (matrix - np.eye(len(matrix), dtype=np.float32))
         gradient_own += config.own_decay * own
-        for array, gradient in zip(moved, (gradient_map, gradient_own), strict=True):
-            array.grad = torch.from_numpy(gradient)
-        optimizer.step()
+        moved.step([gradient_map, gradient_own])
     fitted = base @ matrix
     fitted[touched] += own
     return Fit(fitted, 1.0)
+
+
+class Adam:
+    """Adam (Kingma and Ba 2015), in place."""
+
+    def __init__(self, arrays: list[np.ndarray], rate: float, betas: tuple[float, float] = (0.9, 0.99)) -> None:
+        self._arrays, self._rate, self._betas, self._steps = arrays, rate, betas, 0
+        self._means, self._squares = ([np.zeros_like(array) for array in arrays] for _ in range(2))
+
+    def step(self, gradients: list[np.ndarray]) -> None:
+        """Move every array against its gradient."""
+        self._steps += 1
+        first, second = self._betas
+        for array, gradient, mean, square in zip(self._arrays, gradients, self._means, self._squares, strict=True):
+            mean += (1 - first) * (gradient - mean)
+            square += (1 - second) * (gradient**2 - square)
+            spread = np.sqrt(square / (1 - second**self._steps)) + 1e-8
+            array -= self._rate / (1 - first**self._steps) * mean / spread
 
 
 def _gradients(

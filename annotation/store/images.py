@@ -8,14 +8,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
 from annotation.store.ids import now
 from annotation.store.store import Store
 from freeavatar.errors import InputError
 from freeavatar.faces import CROP_SIZE
 from freeavatar.models import EMBEDDING_SIZE, Bundle, adopted_bundle, open_bundle
-from freeavatar.pipeline.tracking import BATCH, encode_crops
+from freeavatar.pipeline.tracking import BATCH
 
 SHOWN_SIZE = 320
 """Largest side of a stored crop in pixels: sharp on a phone at a third of a laptop's width."""
@@ -103,10 +102,7 @@ class Embedder:
     def embed(self, crops: Sequence[np.ndarray]) -> np.ndarray:
         """Embeddings ``(N, 16)`` of square crops of any sizes, uint8 RGB."""
         small = [cv2.resize(crop, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA) for crop in crops]
-        parts = [
-            encode_crops(self._bundle.encoder, small[k : k + BATCH], torch.device("cpu"))[1]
-            for k in range(0, len(small), BATCH)
-        ]
+        parts = [self._bundle.encoder.encode(small[k : k + BATCH])[1] for k in range(0, len(small), BATCH)]
         return np.concatenate(parts) if parts else np.zeros((0, EMBEDDING_SIZE), np.float32)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from freeavatar.avatars import retarget
 from freeavatar.errors import FaceError, InputError
@@ -21,7 +20,7 @@ from freeavatar.images import Frame
 from freeavatar.models import EMBEDDING_SIZE
 from freeavatar.performance.editing import edit, neutral_of
 from freeavatar.performance.settings import AnimateOptions
-from freeavatar.pipeline.acting import act, drive_of, identity_of
+from freeavatar.pipeline.acting import act, identity_of
 from freeavatar.pipeline.progress import Progress
 from freeavatar.pipeline.sources import Source, open_source
 from freeavatar.pipeline.tracking import Track, TrackBuilder, tracked_frames
@@ -151,7 +150,7 @@ def _frames_of(source: Source) -> int:
 def _follow(
     source: Source, lens: Lens, sheets: SheetWriter, stride: int, options: AnimateOptions
 ) -> Generator[Progress, None, Track]:
-    builder = TrackBuilder(lens.encoder, torch.device("cpu"))
+    builder = TrackBuilder(lens.encoder)
     for done, tracked in enumerate(tracked_frames(source, options)):
         builder.add(tracked)
         if done % stride == 0:
@@ -167,14 +166,14 @@ def _played(avatar: str, track: Track, source: Source, lens: Lens, options: Anim
     performer = renderer_of(avatar).avatar
     identity = identity_of(performer, lens.bundle)
     raw = track.curves(act(track.features, identity, lens.bundle), source.rate)
-    return retarget(performer, edit(raw, options, neutral_of(raw, options)), drive_of(identity))
+    return retarget(performer, edit(raw, options, neutral_of(raw, options)), identity.drive)
 
 
 def _watch(
     controls: Controls, lens: Lens, sheets: SheetWriter, chosen: slice
 ) -> Generator[Progress, None, tuple[np.ndarray, np.ndarray]]:
     """Embeddings and confidence of an avatar's pictures; zeros where they show no face."""
-    builder = TrackBuilder(lens.encoder, torch.device("cpu"))
+    builder = TrackBuilder(lens.encoder)
     times = controls.times[chosen]
     for done, tracked in enumerate(track_faces(_pictures(controls, chosen))):
         builder.add(tracked)

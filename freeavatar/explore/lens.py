@@ -6,7 +6,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
 from freeavatar.avatars import avatar_path, load_avatar
 from freeavatar.errors import WeightsError
@@ -14,8 +13,8 @@ from freeavatar.faces import CROP_SIZE
 from freeavatar.files import content_id
 from freeavatar.models import Bundle, Encoder, load_bundle, load_encoder
 from freeavatar.models.library import list_bundles
-from freeavatar.pipeline.acting import act, drive_of, identity_of
-from freeavatar.pipeline.tracking import BATCH, encode_crops
+from freeavatar.pipeline.acting import act, identity_of
+from freeavatar.pipeline.tracking import BATCH
 from freeavatar.render import Look, Renderer
 
 DECODER_FILE = "decoder.safetensors"
@@ -70,8 +69,7 @@ class Lens:
     def encode(self, crops: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Features ``(N, D)`` and embeddings ``(N, 16)`` of square crops of any sizes, uint8 RGB."""
         small = [cv2.resize(crop, (CROP_SIZE, CROP_SIZE), interpolation=cv2.INTER_AREA) for crop in crops]
-        cpu = torch.device("cpu")
-        parts = [encode_crops(self.encoder, small[k : k + BATCH], cpu) for k in range(0, len(small), BATCH)]
+        parts = [self.encoder.encode(small[k : k + BATCH]) for k in range(0, len(small), BATCH)]
         return np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
 
     def act(self, avatar: str, features: np.ndarray) -> np.ndarray:
@@ -91,7 +89,7 @@ class Lens:
         Args, Raises: as :meth:`act`.
         """
         renderer = renderer_of(avatar)
-        drive = drive_of(identity_of(renderer.avatar, self.bundle))
+        drive = identity_of(renderer.avatar, self.bundle).drive
         weights = renderer.avatar.control_weights(self.act(avatar, features), drive)
         return [renderer.picture(row, look=Look((size, size))) for row in weights]
 

@@ -1,32 +1,14 @@
-"""Models: face crop -> expression feature and embedding -> rig weights -> an avatar's controls, and its picture."""
+"""Models: face crop -> expression feature and embedding -> rig weights. No torch: ONNX Runtime runs them."""
 
-from freeavatar.models.bundle import (
-    DEFAULT_WEIGHTS,
-    Bundle,
-    bundle_id,
-    load_bundle,
-    load_encoder,
-    load_renderer,
-    save_bundle,
-    save_renderer,
-)
+from freeavatar.models.bundle import DEFAULT_WEIGHTS, Bundle, bundle_id, load_bundle, load_encoder
 from freeavatar.models.decoder import DecoderConfig, RigDecoder
-from freeavatar.models.encoder import (
-    EMBEDDING_SIZE,
-    Encoder,
-    EncoderConfig,
-    backbone_input,
-    make_backbone,
-    to_luma,
-    view_of_crops,
-)
-from freeavatar.models.identity import PORTRAIT_SIZE, Appearance, Identities, Identity
+from freeavatar.models.device import choose_device
+from freeavatar.models.encoder import CROP_SIZE, EMBEDDING_SIZE, VIEW, Encoder, EncoderConfig
+from freeavatar.models.identity import CODE_SIZE, PORTRAIT_SIZE, Identities, Identity, IdentityEncoder, load_identity
 from freeavatar.models.library import adopted_bundle, open_bundle
-from freeavatar.models.neural_renderer import NeuralRenderer, NeuralRendererConfig
 
 __all__ = [
-    "DEFAULT_WEIGHTS", "EMBEDDING_SIZE", "PORTRAIT_SIZE", "Appearance", "Bundle", "DecoderConfig", "Encoder",
-    "EncoderConfig", "Identities", "Identity", "NeuralRenderer", "NeuralRendererConfig", "RigDecoder", "adopted_bundle",
-    "backbone_input", "bundle_id", "load_bundle", "load_encoder", "load_renderer", "make_backbone", "open_bundle",
-    "save_bundle", "save_renderer", "to_luma", "view_of_crops",
+    "CODE_SIZE", "CROP_SIZE", "DEFAULT_WEIGHTS", "EMBEDDING_SIZE", "PORTRAIT_SIZE", "VIEW", "Bundle", "DecoderConfig",
+    "Encoder", "EncoderConfig", "Identities", "Identity", "IdentityEncoder", "RigDecoder", "adopted_bundle",
+    "bundle_id", "choose_device", "load_bundle", "load_encoder", "load_identity", "open_bundle",
 ]  # fmt: skip

@@ -1,25 +1,24 @@
 """The expression encoder: aligned face crops to a pooled feature and a 16-d unit embedding."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Literal, get_args
 
-import timm
-import torch
-from torch import Tensor, nn
-from torch.nn.functional import normalize
+import numpy as np
+
+from freeavatar.models.graphs import Graph
 
 Backbone = Literal["tf_efficientnet_lite0", "vit_tiny_patch16_224", "vit_base_patch16_224"]
 
 EMBEDDING_SIZE = 16
 """Dimensions of the expression embedding (Vemulapalli and Agarwala 2019; the paper keeps them)."""
-TOKEN_SIZE = 32
-"""Numbers that each of a ViT's tokens is reduced to."""
-CELL_SIZES = {2: 8, 3: 32}
-"""Numbers that each cell of a CNN's maps is reduced to: of 8 x 8 pixels (stage 2), and of 16 x 16 (stage 3)."""
 VIEW = (12, 20, 132, 140)
 """What the encoder sees of a loose crop: left, top, right, bottom in crop pixels."""
 CROP_SIZE = 144
 """Side of a loose crop, :data:`freeavatar.faces.CROP_SIZE`, which lies above this package."""
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""Shares of red, green and blue (Rec. 601, as JPEG and OpenCV have it)."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,8 @@ class EncoderConfig:
     """A CNN's feature sees its finer maps cell by cell, besides the mean over the last one."""
 
     def __post_init__(self) -> None:
+        if self.backbone not in get_args(Backbone):
+            raise ValueError(f"backbone is {self.backbone!r}, expected one of {', '.join(get_args(Backbone))}")
         if self.image_size % 16:
             raise ValueError(f"image_size is {self.image_size}, expected a multiple of 16")
         if self.is_vit and self.image_size % self.patch_size:
@@ -49,103 +50,50 @@ class EncoderConfig:
         return self.backbone.startswith("vit")
 
 
-def make_backbone(config: EncoderConfig) -> Any:
-    """An untrained timm model without classifier. A ViT gives its tokens, and keeps the parameter names of the
-    public checkpoints (class token, final ``norm``)."""
-    more: dict[str, Any] = {}
-    if config.is_vit:
-        more = {"img_size": config.image_size, "patch_size": config.patch_size, "global_pool": ""}
-    return timm.create_model(config.backbone, pretrained=False, num_classes=0, **more)
+class Encoder:
+    """The encoder of a bundle; one may serve every thread of a process."""
 
+    def __init__(self, config: EncoderConfig, graph: Graph) -> None:
+        self.config, self._graph = config, graph
 
-class Encoder(nn.Module):
-    """A timm backbone on luma, a linear map to the feature, and one more to the embedding.
-
-    A ViT's patches, and the cells of a CNN's finer maps, are each reduced by one linear map and laid side by side, for
-    in an aligned crop a place is a part of the face. A mean has to carry the place along: a ViT learns an order slower
-    through it, and a CNN hardly sees what moves by two pixels, such as a jaw to one side or a puffed cheek.
-    """
-
-    def __init__(self, config: EncoderConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.backbone = make_backbone(config)
-        self.reduce, pooled = self._reduction()
-        self.project = nn.Linear(pooled, config.feature_size)
-        self.embed = nn.Linear(config.feature_size, EMBEDDING_SIZE)
-
-    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, crops: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Encode aligned face crops.
 
         Args:
-            crops: RGB or luma views, ``(B, 3 or 1, S, S)`` float32 in [0, 1], ``S = config.image_size``.
+            crops: RGB, each ``(S, S, 3)`` uint8 with the loose margin, all of one size.
 
         Returns:
-            Pooled features ``(B, feature_size)`` and unit-length expression embeddings ``(B, 16)``.
+            Pooled features ``(B, feature_size)`` and unit-length expression embeddings ``(B, 16)``, float32.
         """
-        return self.from_pooled(self.pool(crops))
-
-    def pool(self, crops: Tensor) -> Tensor:
-        """What the backbone gives, ``(B, P)``, of crops as above: a ViT's patches, or the mean over a CNN's last map
-        and the cells of finer ones."""
-        if crops.shape[1] == 3:
-            crops = to_luma(crops)
-        views = backbone_input(crops)
-        if self.config.is_vit:
-            patches = self.backbone(views)[:, self.backbone.num_prefix_tokens :]
-            return self.reduce[0](patches).flatten(1)
-        last, maps = self.backbone.forward_intermediates(views, indices=list(CELL_SIZES))
-        cells = [reduce(one).flatten(1) for reduce, one in zip(self.reduce, maps, strict=False)]
-        return torch.cat([self.backbone.forward_head(last), *cells], dim=1)
-
-    def _reduction(self) -> tuple[nn.ModuleList, int]:
-        """Linear maps on patches, or on the cells of each map; numbers of all that is pooled."""
-        config, backbone = self.config, self.backbone
-        if config.is_vit:
-            reduce: list[nn.Module] = [nn.Linear(backbone.num_features, TOKEN_SIZE)]
-            return nn.ModuleList(reduce), TOKEN_SIZE * backbone.patch_embed.num_patches
-        reduce, pooled = [], backbone.num_features
-        if config.has_cells:
-            for stage, size in CELL_SIZES.items():
-                info = backbone.feature_info[stage]
-                reduce.append(nn.Conv2d(info["num_chs"], size, 1))
-                pooled += size * (-(-config.image_size // info["reduction"])) ** 2
-        return nn.ModuleList(reduce), pooled
-
-    def from_pooled(self, pooled: Tensor) -> tuple[Tensor, Tensor]:
-        """Features and embeddings, as above, of what :meth:`pool` gives."""
-        feature = self.project(pooled)
-        # bf16 has three digits: distances between unit vectors are compared in float32, whatever made the feature.
-        return feature, normalize(self.embed(nn.functional.gelu(feature)).float(), dim=1)
+        feature, embedding = self._graph.run(views=views_of_crops(np.stack(crops), self.config.image_size))
+        return feature, embedding
 
 
-def backbone_input(luma: Tensor) -> Tensor:
-    """Luma ``(B, 1, S, S)`` in [0, 1] as a backbone takes it: normalised, over three channels."""
-    return ((luma - 0.5) / 0.25).expand(-1, 3, -1, -1)
-
-
-def to_luma(images: Tensor) -> Tensor:
-    """RGB ``(B, 3, H, W)`` to luma ``(B, 1, H, W)`` (Rec. 601, as JPEG and OpenCV have it)."""
-    return (images * images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
-
-
-def view_of_crops(crops: Tensor, size: int, *, warp: Tensor | None = None) -> Tensor:
+def views_of_crops(crops: np.ndarray, size: int) -> np.ndarray:
     """Cut the encoder's view out of loose crops.
 
     Args:
-        crops: ``(B, C, 144, 144)`` or any other square size with the same margins, float32 in [0, 1].
+        crops: RGB, ``(B, S, S, 3)`` uint8.
         size: side of the view in pixels.
-        warp: ``(B, 2, 3)`` affine map of view coordinates in [-1, 1], for augmentation; default none.
 
     Returns:
-        ``(B, C, size, size)``.
+        Luma, ``(B, 1, size, size)`` float32 in [0, 1].
     """
-    left, top, right, bottom = (v / CROP_SIZE * 2 - 1 for v in VIEW)
-    base = crops.new_tensor([[(right - left) / 2, 0, (right + left) / 2], [0, (bottom - top) / 2, (bottom + top) / 2]])
-    if warp is None:
-        theta = base.expand(len(crops), -1, -1)
-    else:
-        bottom_row = crops.new_tensor([0, 0, 1]).expand(len(crops), 1, 3)
-        theta = base @ torch.cat([warp, bottom_row], dim=1)
-    grid = nn.functional.affine_grid(theta, [len(crops), crops.shape[1], size, size], align_corners=False)
-    return nn.functional.grid_sample(crops, grid, padding_mode="border", align_corners=False)
+    # No matrix product: for one this small BLAS wakes threads, and waits while the detector has their core.
+    luma = crops.astype(np.float32) @ (_LUMA / 255)
+    left, top, right, bottom = VIEW
+    low, share = _taps(top, bottom, crops.shape[1], size)
+    rows = luma[:, low] + share[:, None] * (luma[:, low + 1] - luma[:, low])
+    low, share = _taps(left, right, crops.shape[2], size)
+    near = rows[:, :, low]
+    return (near + share * (rows[:, :, low + 1] - near))[:, None]
+
+
+@lru_cache(maxsize=16)
+def _taps(begin: int, end: int, side: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """What to read of ``side`` pixels for ``size`` between two edges: the first of two neighbours, ``(size,)``, and the
+    second's share; beyond the centres of the outermost pixels these go on."""
+    places = (begin + (np.arange(size) + 0.5) / size * (end - begin)) / CROP_SIZE * side - 0.5
+    places = places.clip(0, side - 1)
+    low = np.minimum(places.astype(int), side - 2)
+    return low, (places - low).astype(np.float32)

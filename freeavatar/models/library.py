@@ -1,9 +1,9 @@
 """The library of bundles: what ships, what training made, what was imported; and which of them is adopted.
 
 A bundle of the library is a folder ``$FREEAVATAR_HOME/bundles/<id>``: config.json and the safetensors that belong
-together, ``lineage.json`` (its id and title, the bundle it was made from, the labels by hash, the settings),
-``metrics.json`` and ``MODEL_CARD.md``. The id is a hash of the weights and their config.json, so that a result which
-names it says exactly what made it, and parts of two bundles mixed up are noticed.
+together, the graphs that run them, ``lineage.json`` (its id and title, the bundle it was made from, the labels by
+hash, the settings), ``metrics.json`` and ``MODEL_CARD.md``. The id is a hash of the weights and their config.json, so
+that a result which names it says exactly what made it, and parts of two bundles mixed up are noticed.
 """
 
 import json
@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import torch
-
 from freeavatar.errors import InputError, WeightsError
 from freeavatar.files import make_folder, replacing
-from freeavatar.models.bundle import DEFAULT_WEIGHTS, Bundle, bundle_id, load_bundle
+from freeavatar.models.bundle import DEFAULT_WEIGHTS, Bundle, bundle_id, complete_bundle, load_bundle
+from freeavatar.models.graphs import GRAPHS
 from freeavatar.paths import bundles_folder
 
 DEFAULT = "default"
@@ -81,22 +80,30 @@ def adopted_bundle() -> Path:
         raise WeightsError("the adopted bundle {} is gone: take another by `models use {}`.", name, DEFAULT) from error
 
 
-def open_bundle(name: str | Path | None = None, *, device: torch.device | str = "cpu") -> Bundle:
-    """Load a bundle, by default the adopted one; its id is for results to name.
+def whole_bundle(name: str | Path | None = None) -> Path:
+    """The folder of a bundle, by default the adopted one, whose parts belong together.
 
     Raises:
-        WeightsError: it is missing, damaged, of another rig, or its parts come from different bundles.
+        WeightsError: it is missing, or its parts come from different bundles.
     """
     folder = adopted_bundle() if name is None else find_bundle(name)
-    bundle = load_bundle(folder, device=device)
     noted = _read(folder / LINEAGE).get("id")
-    if noted and noted != bundle.id:
+    if noted and noted != bundle_id(folder):
         raise WeightsError(
             "{} holds other weights than those of bundle {}: take all files from one bundle, or import it again.",
             folder,
             noted,
         )
-    return bundle
+    return folder
+
+
+def open_bundle(name: str | Path | None = None, *, device: str = "cpu") -> Bundle:
+    """Load a bundle, by default the adopted one; its id is for results to name.
+
+    Raises:
+        WeightsError: it is missing, damaged, of another rig, or its parts come from different bundles.
+    """
+    return load_bundle(whole_bundle(name), device=device)
 
 
 def list_bundles() -> list[Entry]:
@@ -149,7 +156,7 @@ def add_bundle(
     """Copy a bundle into the library under the id of its content.
 
     Args:
-        folder: config.json and the safetensors.
+        folder: config.json, the safetensors, and their graphs, which are written if they are missing.
         lineage: ``title``, ``created`` and where it came from; any JSON values.
         metrics: figures of it.
         card: the model card, Markdown.
@@ -158,13 +165,15 @@ def add_bundle(
         WeightsError: it does not load, or its parts come from different bundles.
         InputError: it cannot be written.
     """
-    open_bundle(folder)
-    identity = bundle_id(folder)
+    identity = bundle_id(whole_bundle(folder))
     home = make_folder(bundles_folder()) / identity
     if not home.exists():
         with _new_folder(home) as made:
-            for path in [folder / "config.json", *folder.glob("*.safetensors")]:
-                shutil.copyfile(path, made / path.name)
+            for path in folder.iterdir():
+                if _is_network(path.name):
+                    shutil.copyfile(path, made / path.name)
+            complete_bundle(made)
+            load_bundle(made)
             (made / LINEAGE).write_text(json.dumps({**lineage, "id": identity}, indent=1))
             (made / METRICS).write_text(json.dumps(metrics or {}, indent=1))
             (made / CARD).write_text(card or f"# {lineage.get('title', identity)}\n")
@@ -232,8 +241,12 @@ def _unpack(path: Path, folder: Path) -> None:
 
 def _is_part(name: str) -> bool:
     """Whether a file belongs to a bundle; its name has no folders, so nothing is written elsewhere."""
+    return _is_network(name) or name in (LINEAGE, METRICS, CARD)
+
+
+def _is_network(name: str) -> bool:
     is_weights = name.endswith(".safetensors") and name.replace(".", "").replace("_", "").replace("-", "").isalnum()
-    return is_weights or name in ("config.json", LINEAGE, METRICS, CARD)
+    return is_weights or name == "config.json" or name in (f"{graph}.onnx" for graph in GRAPHS)
 
 
 @contextmanager

@@ -60,7 +60,7 @@ class AnimateOptions(EditSettings):
     has_audio: bool = True
     """Keep the sound."""
     device: str = "auto"
-    """auto, cpu, cuda or mps."""
+    """auto, cpu, cuda, cuda:1 or mps."""
     height: int = 512
     """Height of the side-by-side picture in pixels."""
     has_each: bool = False

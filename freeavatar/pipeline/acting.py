@@ -3,12 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from freeavatar.avatars import Avatar, avatar_path
 from freeavatar.files import content_id
-from freeavatar.models import PORTRAIT_SIZE, Bundle, Identity
-from freeavatar.models.identity import load_identity
+from freeavatar.models import PORTRAIT_SIZE, Bundle, Identity, load_identity
 from freeavatar.render import Renderer
 from freeavatar.render.face_view import FaceView
 from freeavatar.rig import ARKIT
@@ -25,19 +23,10 @@ def act(features: np.ndarray, identity: Identity, bundle: Bundle) -> np.ndarray:
     Returns:
         ``(T, 52)`` float32 in [0, 1], in the order of :data:`freeavatar.rig.ARKIT`; 0 for what the decoder lacks.
     """
-    decoder = bundle.decoder
-    device = next(decoder.parameters()).device
-    with torch.inference_mode():
-        weights = decoder(torch.from_numpy(features).to(device), identity.code[None]).cpu().numpy()
-    order = [ARKIT.index(name) for name in decoder.config.controls]
+    order = [ARKIT.index(name) for name in bundle.decoder.config.controls]
     decoded = np.zeros((len(features), len(ARKIT)), np.float32)
-    decoded[:, order] = weights
+    decoded[:, order] = bundle.decoder.decode(features, identity.code)
     return decoded
-
-
-def drive_of(identity: Identity) -> np.ndarray:
-    """How an avatar's controls follow ARKit's blendshapes, ``(K, 52)`` float32."""
-    return identity.drive.detach().cpu().numpy()
 
 
 def identity_path(avatar: Avatar) -> Path:
@@ -52,25 +41,19 @@ def identity_key(avatar: Avatar) -> tuple[str, str]:
 
 
 def identity_of(avatar: Avatar, bundle: Bundle) -> Identity:
-    """The identity of an avatar, on the device of the bundle's decoder: the bundle's own if the avatar is the one that
-    goes by that name, what ``training.add_avatar`` learned, or else :func:`first_identity`."""
+    """The identity of an avatar: the bundle's own if the avatar is the one that goes by that name, what
+    ``training.add_avatar`` learned, or else :func:`first_identity`."""
     known = bundle.identities.get(avatar.name)
     if known is not None and known.names == avatar.target_names and avatar_path(avatar.name) == avatar.path:
         return known
-    device = next(bundle.decoder.parameters()).device
     learned = load_identity(identity_path(avatar), avatar.target_names, bundle.id, avatar.content)
-    return (learned or first_identity(avatar, bundle)).to(device)
+    return learned or first_identity(avatar, bundle)
 
 
 def first_identity(avatar: Avatar, bundle: Bundle) -> Identity:
     """Of an avatar nobody has met: the code is what the identity encoder makes of its neutral face, and the controls
     follow ARKit's blendshapes as its file declares."""
-    drive = torch.from_numpy(avatar.drive)
-    identity = Identity(avatar.target_names, drive, code_size=bundle.decoder.config.code_size).requires_grad_(False)
-    if bundle.neural_renderer is not None:
-        portrait = FaceView(Renderer(avatar), PORTRAIT_SIZE).neutral()
-        device = next(bundle.neural_renderer.parameters()).device
-        image = torch.from_numpy(portrait).to(device).permute(2, 0, 1)[None].float() / 255
-        with torch.inference_mode():
-            identity.code.copy_(bundle.neural_renderer.identity(image).code[0])
-    return identity
+    code = np.zeros(bundle.decoder.config.code_size, np.float32)
+    if bundle.identity_encoder is not None:
+        code = bundle.identity_encoder.encode(FaceView(Renderer(avatar), PORTRAIT_SIZE).neutral())
+    return Identity(avatar.target_names, code, avatar.drive)

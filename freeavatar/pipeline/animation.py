@@ -14,8 +14,7 @@ from freeavatar.errors import AvatarError, InputError
 from freeavatar.export import SINKS, Moment, Output, Sound
 from freeavatar.export.side_by_side import Puppet, actor_width, fitted, letterbox
 from freeavatar.files import make_folder
-from freeavatar.models import Bundle, open_bundle
-from freeavatar.models.device import choose_device
+from freeavatar.models import Bundle, choose_device, open_bundle
 from freeavatar.performance.settings import AnimateOptions
 from freeavatar.pipeline.progress import Progress, Report, timed
 from freeavatar.pipeline.sources import Source, open_source
@@ -86,7 +85,7 @@ def animate_steps(
     files, combined = _planned(opened, cast, folder, has_each=options.has_each)
     take = stored or _kept(folder / f"{opened.stem}{ENDING}", opened, options, bundle)
     if take is None:
-        track = yield from follow(opened, bundle.encoder, options, device)
+        track = yield from follow(opened, bundle.encoder, options)
         take = Take(take_info(opened, options, bundle.id, folder), track, {}, folder / f"{opened.stem}{ENDING}")
     else:
         yield Progress("tracking", len(take.track.times), len(take.track.times), 0.0, take.track.times[-1])

@@ -12,8 +12,7 @@ from freeavatar.errors import FaceError, InputError
 from freeavatar.faces import CROP_SIZE, TrackedFrame, track_faces
 from freeavatar.files import make_folder, replacing
 from freeavatar.images import Frame
-from freeavatar.models import Bundle, open_bundle
-from freeavatar.models.device import choose_device
+from freeavatar.models import Bundle, choose_device, open_bundle
 from freeavatar.pipeline.acting import act, identity_of
 from freeavatar.pipeline.sources import named_images
 from freeavatar.pipeline.tracking import TrackBuilder
@@ -38,7 +37,7 @@ def embed(
         out: the ``.npz`` to write.
         is_aligned: the images are upright crops with the loose margin; nothing is detected.
         has_rigs: decode ARKit's blendshapes as well, as the default avatar plays them, frame by frame.
-        device: auto, cpu, cuda or mps.
+        device: auto, cpu, cuda, cuda:1 or mps; a bundle brings its own.
         bundle: weights; default the adopted ones.
         on_progress: called with the number of images done.
 
@@ -55,9 +54,8 @@ def embed(
         raise InputError("nothing to embed: give at least one image, folder, zip or video.")
     target = Path(out)
     make_folder(target.parent)
-    chosen = choose_device(device)
-    bundle = bundle or open_bundle(device=chosen)
-    builder = TrackBuilder(bundle.encoder, chosen)
+    bundle = bundle or open_bundle(device=choose_device(device))
+    builder = TrackBuilder(bundle.encoder)
     names: list[str] = []
     images = (item for path in inputs for item in named_images(Path(path)))
     for name, tracked in _crops(images, is_aligned=is_aligned):

@@ -15,8 +15,7 @@ from freeavatar.models import Bundle
 from freeavatar.performance.editing import Neutral, edit
 from freeavatar.performance.filters import CausalFilter, OneEuro
 from freeavatar.performance.settings import EditSettings
-from freeavatar.pipeline.acting import act, drive_of, identity_of
-from freeavatar.pipeline.tracking import encode_crops
+from freeavatar.pipeline.acting import act, identity_of
 from freeavatar.render import Look, Renderer
 from freeavatar.rig import ARKIT, Curves
 
@@ -46,7 +45,6 @@ class Live:
             size: side of the picture in pixels.
         """
         self._bundle, self._look = bundle, Look((size, size))
-        self._device = next(bundle.decoder.parameters()).device
         self._tracker = FaceTracker()
         self._steady, self._unit, self._breaks = OneEuro(_STEADY, slope=0.6), 1.0, -1
         self._smooth = CausalFilter()
@@ -59,9 +57,8 @@ class Live:
 
     def change_avatar(self, avatar: Avatar) -> None:
         """Drive another avatar from the next frame on; the calibration stays."""
-        self._avatar, self._renderer = avatar, Renderer(avatar, device=self._device)
+        self._avatar, self._renderer = avatar, Renderer(avatar, device=self._bundle.device)
         self._identity = identity_of(avatar, self._bundle)
-        self._drive = drive_of(self._identity)
         self._neutral = self._neutral_now()
         self._smooth = CausalFilter()
 
@@ -111,7 +108,7 @@ class Live:
             now = _row(time, np.zeros(len(ARKIT)), np.zeros(3), 0.0)
         self._is_in_sight = face is not None
         curves = edit(_joined(self._last or now, now), settings, self._neutral, smooth=self._smooth)
-        controls = retarget(self._avatar, curves, self._drive)
+        controls = retarget(self._avatar, curves, self._identity.drive)
         self._renderer.picture(
             controls.weights[-1], curves.head[-1], look=self._look, camera=self._renderer.camera(settings.framing),
             out=self._picture,
@@ -125,7 +122,7 @@ class Live:
             self._steady, self._breaks = OneEuro(_STEADY, slope=0.6), self._tracker.breaks
             self._unit = float(np.linalg.norm(face.points[1] - face.points[0])) + 1e-6
         points = (self._steady.update(face.points / self._unit, time) * self._unit).astype(np.float32)
-        feature = encode_crops(self._bundle.encoder, [crop_face(image, points)], self._device)[0][0]
+        feature = self._bundle.encoder.encode([crop_face(image, points)])[0][0]
         pose = np.asarray(head_pose(points), np.float32)
         self._recent.append((time, feature, pose))
         self._forget()

@@ -10,8 +10,7 @@ from freeavatar.avatars import DEFAULT_AVATAR, Avatar, avatar_path, load_avatar
 from freeavatar.errors import InputError
 from freeavatar.files import content_id
 from freeavatar.framing import Framing
-from freeavatar.models import Bundle, adopted_bundle, bundle_id, open_bundle
-from freeavatar.models.device import choose_device
+from freeavatar.models import Bundle, adopted_bundle, bundle_id, choose_device, open_bundle
 from freeavatar.performance import motion
 from freeavatar.performance.editing import Neutral, around, edit
 from freeavatar.performance.profile import Profile, make_profile
@@ -84,7 +83,7 @@ class Player:
         Args:
             take: the take.
             bundle: weights to decode with; default the adopted ones.
-            device: auto, cpu, cuda or mps.
+            device: auto, cpu, cuda, cuda:1 or mps.
         """
         self.take = take
         self._bundle, self._device, self._lock = bundle, device, threading.Lock()

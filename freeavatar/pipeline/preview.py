@@ -9,11 +9,10 @@ from freeavatar.avatars import DEFAULT_AVATAR, retarget
 from freeavatar.errors import FaceError
 from freeavatar.faces import track_face_at
 from freeavatar.models import Bundle
-from freeavatar.models.device import choose_device
 from freeavatar.performance.editing import edit, neutral_of
 from freeavatar.performance.profile import Profile
 from freeavatar.performance.settings import AnimateOptions
-from freeavatar.pipeline.acting import act, drive_of, identity_of
+from freeavatar.pipeline.acting import act, identity_of
 from freeavatar.pipeline.player import shared_bundle, shared_renderer
 from freeavatar.pipeline.sources import open_source
 from freeavatar.pipeline.tracking import TrackBuilder
@@ -65,13 +64,12 @@ def preview(
     options = options or AnimateOptions()
     source = open_source(Path(path), start=options.start, end=options.end)
     frame = source.frame_at(options.start if second is None else second)
-    device = choose_device(options.device)
     bundle = bundle or shared_bundle(options.device)
     since = replace(frame, time=frame.time - float(source.offset))
     tracked = track_face_at(source, since, face=options.face, box=options.box)
     if tracked.crop is None or tracked.points is None:
         raise FaceError("no face is in sight at second {:.1f}: choose another moment, or draw a crop.", frame.time)
-    builder = TrackBuilder(bundle.encoder, device)
+    builder = TrackBuilder(bundle.encoder)
     builder.add(tracked)
     renderer = shared_renderer(avatar, device=options.device)
     track, identity = builder.finish(source.path.name), identity_of(renderer.avatar, bundle)
@@ -81,6 +79,6 @@ def preview(
         options.calibration.check_weights(bundle.id)
     still = replace(options, smoothing=0, calibration=options.calibration if has_profile else "none")
     curves = edit(raw, still, neutral_of(raw, still))
-    controls = retarget(renderer.avatar, curves, drive_of(identity))
+    controls = retarget(renderer.avatar, curves, identity.drive)
     picture = renderer.draw(controls, 0, size=size, framing=options.framing)
     return Preview(frame.time, frame.image, tracked.points, tracked.crop, picture, tracked.confidence)

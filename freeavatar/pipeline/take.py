@@ -20,7 +20,7 @@ from freeavatar.models import Bundle
 from freeavatar.performance.editing import Neutral, edit, neutral_of
 from freeavatar.performance.profile import Profile
 from freeavatar.performance.settings import AnimateOptions, EditSettings
-from freeavatar.pipeline.acting import act, drive_of, identity_of
+from freeavatar.pipeline.acting import act, identity_of
 from freeavatar.pipeline.sources import Source, images_in, open_source
 from freeavatar.pipeline.tracking import Track
 from freeavatar.rig import ARKIT, Controls, Curves
@@ -156,7 +156,7 @@ class Take:
 
     def _act(self, avatar: Avatar, bundle: Bundle) -> Acted:
         identity = identity_of(avatar, bundle)
-        return Acted(avatar.name, act(self.track.features, identity, bundle), drive_of(identity))
+        return Acted(avatar.name, act(self.track.features, identity, bundle), identity.drive)
 
     def raw(self, content: str) -> Curves:
         """The curves as decoded for the avatar with this content."""

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-import torch
 
 from freeavatar.errors import FaceError
 from freeavatar.faces import TrackedFrame, track_faces
 from freeavatar.images import Frame
-from freeavatar.models import EMBEDDING_SIZE, Encoder, view_of_crops
+from freeavatar.models import EMBEDDING_SIZE, Encoder
 from freeavatar.performance.settings import AnimateOptions
 from freeavatar.pipeline.progress import Progress, timed
 from freeavatar.pipeline.sources import Source
@@ -53,20 +52,11 @@ class Track:
         )
 
 
-def encode_crops(encoder: Encoder, crops: list[np.ndarray], device: torch.device) -> tuple[np.ndarray, np.ndarray]:
-    """Features ``(B, D)`` and embeddings ``(B, 16)`` of loose crops ``(S, S, 3)`` uint8 of one size."""
-    images = torch.from_numpy(np.stack(crops)).to(device).permute(0, 3, 1, 2).float() / 255
-    with torch.inference_mode():
-        views = view_of_crops(images, encoder.config.image_size)
-        feature, embedding = encoder(views)
-    return feature.float().cpu().numpy(), embedding.float().cpu().numpy()
-
-
 class TrackBuilder:
     """Collects tracked frames, encoding their crops in batches."""
 
-    def __init__(self, encoder: Encoder, device: torch.device) -> None:
-        self._encoder, self._device = encoder, device
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
         self._rows: list[tuple[float, np.ndarray, np.ndarray, float, bool]] = []
         self._features: list[np.ndarray] = []
         self._embeddings: list[np.ndarray] = []
@@ -88,7 +78,7 @@ class TrackBuilder:
         found = [k for k, crop in enumerate(self._waiting) if crop is not None]
         if found:
             crops = [crop for crop in self._waiting if crop is not None]
-            features[found], embeddings[found] = encode_crops(self._encoder, crops, self._device)
+            features[found], embeddings[found] = self._encoder.encode(crops)
         self._features.append(features)
         self._embeddings.append(embeddings)
         self._waiting = []
@@ -125,15 +115,13 @@ def tracked_frames(frames: Iterable[Frame], options: AnimateOptions) -> Iterator
     yield from track_faces(frames, face=options.face, box=options.box, smoothing=options.is_sequence)
 
 
-def follow(
-    source: Source, encoder: Encoder, options: AnimateOptions, device: torch.device
-) -> Generator[Progress, None, Track]:
+def follow(source: Source, encoder: Encoder, options: AnimateOptions) -> Generator[Progress, None, Track]:
     """Find, follow and encode the face of an input; yields how far that is.
 
     Raises:
         FaceError: no frame shows a face.
     """
-    builder = TrackBuilder(encoder, device)
+    builder = TrackBuilder(encoder)
     at = timed("tracking", source.frames)
     yield at(0, 0.0)
     with closing(ahead(tracked_frames(ahead(source), options))) as frames:

@@ -4,11 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from annotation.asking.desk import AllDone, Desk, NoQuestion, insert_question
 from annotation.asking.proposals import Proposal
 from annotation.people.simulate import Oracle, SimulateOptions, simulate
-from annotation.pool.fit import fit_embedding
+from annotation.pool.fit import Adam, fit_embedding
 from annotation.pool.index import LiveIndex, build_index
 from annotation.pool.sampling import (
     count_classes,
@@ -105,6 +106,21 @@ def test_answers_bend_the_embedding_towards_them():
     after = (pair_distances(fit.vectors[test]).argmin(1) == odd).mean()
     assert after > before + 0.08
     np.testing.assert_array_equal(fit_embedding(seen, np.zeros((0, 3), int), np.zeros(0, int)).vectors, seen)
+
+
+def test_a_step_is_that_of_torch():
+    rng = np.random.default_rng(0)
+    ours = [rng.normal(size=shape).astype(np.float32) for shape in ((4, 4), (9, 4))]
+    theirs = [torch.tensor(array) for array in ours]
+    mine, reference = Adam(ours, 0.03), torch.optim.Adam(theirs, 0.03, betas=(0.9, 0.99))
+    for _ in range(30):
+        gradients = [rng.normal(size=array.shape).astype(np.float32) for array in ours]
+        mine.step(gradients)
+        for values, gradient in zip(theirs, gradients, strict=True):
+            values.grad = torch.tensor(gradient)
+        reference.step()
+    for array, values in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(array, values, atol=1e-5)
 
 
 class Counted(np.ndarray):

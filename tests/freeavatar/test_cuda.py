@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from freeavatar.avatars import load_avatar
-from freeavatar.models import DEFAULT_WEIGHTS, load_bundle
+from freeavatar.models import DEFAULT_WEIGHTS
+from freeavatar.networks import load_bundle
 from freeavatar.render import Look, Renderer
 from freeavatar.rig import ARKIT
 

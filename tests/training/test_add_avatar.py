@@ -1,24 +1,24 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from freeavatar.avatars import load_avatar
 from freeavatar.errors import InputError, WeightsError
-from freeavatar.models import (
+from freeavatar.models import DecoderConfig, EncoderConfig, load_bundle, load_identity
+from freeavatar.models.bundle import complete_bundle
+from freeavatar.networks import (
     Bundle,
-    DecoderConfig,
     Encoder,
-    EncoderConfig,
     Identity,
     NeuralRenderer,
     NeuralRendererConfig,
     RigDecoder,
-    load_bundle,
     save_bundle,
+    save_identity,
 )
-from freeavatar.models.identity import load_identity, save_identity
 from freeavatar.pipeline.acting import identity_of
 from freeavatar.rig import ARKIT
 from training.add_avatar import AddConfig, teach
@@ -39,6 +39,7 @@ def bundle(tmp_path_factory) -> Path:
 
 def test_a_new_character_is_taught_and_the_others_stay_as_they_are(bundle, tmp_path, caplog):
     shutil.copy(load_avatar("pip").path, tmp_path / "robin.glb")
+    complete_bundle(bundle)
     before = identity_of(load_avatar("ines"), load_bundle(bundle)).code
     with caplog.at_level("INFO"):
         path = teach(AddConfig(str(tmp_path / "robin.glb"), bundle=str(bundle), **CHEAP))
@@ -47,9 +48,9 @@ def test_a_new_character_is_taught_and_the_others_stay_as_they_are(bundle, tmp_p
     loaded, robin = load_bundle(bundle), load_avatar("robin")
     assert path.parent == robin.path.parent
     learned = identity_of(robin, loaded)
-    assert (learned.drive - torch.from_numpy(robin.drive)).abs().max() > 0
-    assert learned.code.abs().sum() > 0
-    torch.testing.assert_close(identity_of(load_avatar("ines"), loaded).code, before, rtol=0, atol=0)
+    assert np.abs(learned.drive - robin.drive).max() > 0
+    assert np.abs(learned.code).sum() > 0
+    np.testing.assert_array_equal(identity_of(load_avatar("ines"), loaded).code, before)
 
 
 def test_what_was_learned_belongs_to_one_bundle_and_one_set_of_controls(tmp_path):
@@ -57,7 +58,7 @@ def test_what_was_learned_belongs_to_one_bundle_and_one_set_of_controls(tmp_path
     assert load_identity(path, ("grin",), "abc", "glb") is None
     save_identity(path, identity, "abc", "glb")
     found = load_identity(path, ("grin",), "abc", "glb")
-    assert found is not None and torch.equal(found.drive, identity.drive)
+    assert found is not None and np.array_equal(found.drive, identity.drive.detach())
     assert (
         load_identity(path, ("grin",), "other", "glb") is None and load_identity(path, ("wink",), "abc", "glb") is None
     )

@@ -10,11 +10,10 @@ from torch.nn.functional import interpolate
 
 from freeavatar.avatars import load_avatar
 from freeavatar.errors import InputError
-from freeavatar.models import (
+from freeavatar.models import DecoderConfig, EncoderConfig
+from freeavatar.networks import (
     Bundle,
-    DecoderConfig,
     Encoder,
-    EncoderConfig,
     Identity,
     NeuralRenderer,
     NeuralRendererConfig,

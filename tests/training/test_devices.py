@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from freeavatar.errors import InputError
-from freeavatar.models.device import choose_device
 from training.engine import devices
-from training.engine.devices import check_device, visible_devices
+from training.engine.devices import check_device, choose_device, visible_devices
 from training.engine.stage import EngineConfig, device_of
 
 
@@ -19,7 +18,7 @@ def gpus(monkeypatch):
     """A machine with four GPUs, as far as asking goes."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(devices, "version", lambda package: "2.0")
     monkeypatch.setattr(torch.cuda, "_lazy_init", lambda: pytest.fail("a context was set up"))
     memory = SimpleNamespace(free=60 * 2**30, total=80 * 2**30)
     for name, answer in {
@@ -46,8 +45,13 @@ def test_a_machine_without_a_driver_has_its_cpu(monkeypatch):
     def refuse():
         raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
 
-    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(devices, "version", lambda package: "2.0")
     monkeypatch.setattr(devices.pynvml, "nvmlInit", refuse)
+    assert not [device for device in visible_devices() if device.startswith("cuda")]
+
+
+def test_a_torch_for_the_cpu_shows_no_gpus(gpus, monkeypatch):
+    monkeypatch.setattr(devices, "version", lambda package: "2.0+cpu")
     assert not [device for device in visible_devices() if device.startswith("cuda")]
 
 

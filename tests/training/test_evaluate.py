@@ -12,7 +12,8 @@ import torch
 
 import training.evaluate as evaluate_script
 from freeavatar.errors import InputError
-from freeavatar.models import Bundle, DecoderConfig, Encoder, EncoderConfig, RigDecoder, save_bundle
+from freeavatar.models import DecoderConfig, EncoderConfig
+from freeavatar.networks import Bundle, Encoder, RigDecoder, save_bundle
 from freeavatar.rig import ARKIT, mirrored
 from tests.files import SHARED
 from training.data.labelled_faces import read_rows
@@ -214,7 +215,7 @@ def test_every_figure_comes_with_its_interval_and_a_picture(config):
 
 
 def test_embeddings_that_follow_the_rig_score_full_marks(config):
-    from freeavatar.models import load_bundle
+    from freeavatar.networks import load_bundle
 
     evaluation = Evaluation(config, load_bundle(config.weights))
     evaluation.acted_embedding = evaluation.acted.rigs.astype(float)

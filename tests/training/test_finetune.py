@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from freeavatar.models import Encoder, load_bundle
+from freeavatar.networks import Encoder, load_bundle
 from tests.bundles import ENCODER
 from tests.jobs import make_job
 from training.data.augment import random_views

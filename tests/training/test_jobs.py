@@ -13,8 +13,8 @@ from torch.distributed.run import get_args_parser
 
 from annotation.store.forgetting import _trained_on
 from freeavatar.errors import InputError, WeightsError
-from freeavatar.models import load_bundle
 from freeavatar.models.library import bundle_id, find_bundle, list_bundles
+from freeavatar.networks import load_bundle
 from freeavatar.paths import bundles_folder, runs_folder
 from tests.jobs import make_job, make_portraits
 from training import train_emb2rig_multichar

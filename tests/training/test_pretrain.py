@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file
 
 from freeavatar.errors import InputError, WeightsError
-from freeavatar.models import Encoder, EncoderConfig, make_backbone
+from freeavatar.models import EncoderConfig
+from freeavatar.networks import Encoder, make_backbone
 from training.data import images
 from training.data.images import crop_size, list_images, open_images
 from training.data.starting_weights import BACKBONE, load_backbone

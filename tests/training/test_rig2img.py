@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from freeavatar.models import NeuralRendererConfig, load_renderer
+from freeavatar.networks import NeuralRendererConfig, load_renderer
 from tests.jobs import make_portraits
 from training.data.portraits import read_portraits
 from training.engine.loop import EngineConfig

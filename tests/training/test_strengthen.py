@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from freeavatar.errors import InputError
-from freeavatar.models import load_bundle
+from freeavatar.networks import load_bundle
 from freeavatar.rig import ARKIT, mirrored
 from tests.bundles import make_bundle
 from training.renders.faces import RenderConfig, render_faces

@@ -12,16 +12,8 @@ import torch
 
 from freeavatar.avatars import load_avatar
 from freeavatar.errors import InputError, WeightsError
-from freeavatar.models import (
-    Bundle,
-    DecoderConfig,
-    Encoder,
-    EncoderConfig,
-    Identity,
-    RigDecoder,
-    load_bundle,
-    save_bundle,
-)
+from freeavatar.models import DecoderConfig, EncoderConfig
+from freeavatar.networks import Bundle, Encoder, Identity, RigDecoder, load_bundle, save_bundle
 from freeavatar.rig import ARKIT, mirrored
 from training.data.augment import random_views
 from training.data.drawing import draw_class_triplets, mine_triplets

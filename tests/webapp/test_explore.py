@@ -14,7 +14,9 @@ import torch
 import app
 from annotation.store.store import Store
 from freeavatar.errors import FaceError, InputError, WeightsError
-from freeavatar.models import DEFAULT_WEIGHTS, load_bundle, save_bundle
+from freeavatar.models import DEFAULT_WEIGHTS
+from freeavatar.models.bundle import complete_bundle
+from freeavatar.networks import load_bundle, save_bundle
 from tests.labels import add_annotators, make_desk, make_store
 from webapp.common import doors
 from webapp.explore.desk import Explorer
@@ -71,7 +73,7 @@ def other_bundle(folder):
     with torch.no_grad():
         noise = torch.randn(bundle.encoder.embed.weight.shape, generator=torch.Generator().manual_seed(0))
         bundle.encoder.embed.weight += noise * bundle.encoder.embed.weight.std()
-    save_bundle(folder, bundle)
+    complete_bundle(save_bundle(folder, bundle))
 
 
 @pytest.fixture
@@ -157,7 +159,7 @@ def test_identical_images_are_one_place_and_one_cluster(tmp_path):
 def test_a_bundle_without_a_decoder_draws_map_and_path_and_says_what_it_lacks(desk, user_home, short_clip, tmp_path):
     half = user_home / "bundles" / "half"
     half.mkdir(parents=True)
-    for name in ("config.json", "encoder.safetensors"):
+    for name in ("config.json", "encoder.safetensors", "encoder.onnx"):
         shutil.copy(DEFAULT_WEIGHTS / name, half)
     request = opened(desk, "half")
     assert desk.map(request)["dims"] == 2 and len(desk.looking.look(request | {"ref": "p:0"})["near"]) == 8

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-from freeavatar.models.encoder import view_of_crops
+from freeavatar.networks import view_of_crops
 from training.engine.batches import Batch
 
 _GRAINS = 128

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from freeavatar.errors import InputError
-from freeavatar.models import Encoder
+from freeavatar.networks import Encoder
 from freeavatar.rig import ARKIT, mirrored
 from training.data.emotions import PROTOTYPES
 from training.data.features import Features, cached_features, joined

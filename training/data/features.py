@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from freeavatar.files import make_folder, replacing
-from freeavatar.models import Encoder
+from freeavatar.networks import Encoder
 from training.data.augment import random_views
 from training.data.images import ImagePool, crop_size, fingerprints, open_images
 from training.engine.batches import generator_of

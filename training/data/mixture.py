@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from freeavatar.errors import InputError
-from freeavatar.models.encoder import Encoder
+from freeavatar.networks import Encoder
 from freeavatar.rig import ARKIT, mirrored
 from training.data.augment import cut_views, draw_jitter
 from training.data.drawing import draw_class_triplets, mine_triplets

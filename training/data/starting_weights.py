@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from freeavatar.errors import WeightsError
-from freeavatar.models.encoder import CELL_SIZES, Encoder
+from freeavatar.networks import CELL_SIZES, Encoder
 
 BACKBONE = "backbone.safetensors"
 """File of a pre-training run's weights, in timm's names."""

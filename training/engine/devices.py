@@ -1,13 +1,38 @@
-"""Devices to train on: what there is, and whether what is asked for is there."""
+"""Devices to train on: what there is, and whether what is asked for is there.
+
+Torch is imported when it is asked, for a page lists devices as it starts.
+"""
 
 import os
+import platform
 from collections.abc import Iterator
-from typing import Any
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
 
 import pynvml
-import torch
 
 from freeavatar.errors import InputError
+from freeavatar.models.device import missing_device, parse_device
+
+if TYPE_CHECKING:
+    import torch
+
+
+def choose_device(name: str) -> "torch.device":
+    """``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps`` to a device of torch's that works here; auto is the best.
+
+    Raises:
+        InputError: the device asked for is not there.
+    """
+    import torch
+
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, works in available.items() if works))
+    kind, number = parse_device(name)
+    if not available[kind] or number >= max(1, torch.cuda.device_count()):
+        raise missing_device(name)
+    return torch.device(name)
 
 
 def check_device(device: str, processes: int = 1, *, is_here: bool = True) -> None:
@@ -19,8 +44,9 @@ def check_device(device: str, processes: int = 1, *, is_here: bool = True) -> No
         is_here: whether this machine does it; a cluster's login node need not have the GPUs of its nodes.
 
     Raises:
-        InputError: it is not there, or there are fewer GPUs than processes.
+        InputError: it is not there, there are fewer GPUs than processes, or torch is not installed.
     """
+    torch = need_torch()
     if processes < 1:
         raise InputError("{} processes cannot train: give at least 1.", processes)
     kind, _, numbers = device.partition(":")
@@ -38,6 +64,24 @@ def check_device(device: str, processes: int = 1, *, is_here: bool = True) -> No
         raise InputError("there is no device {!r}; {} here: choose another, or the CPU.", device, there)
 
 
+def need_torch() -> Any:
+    """Torch, where it is installed.
+
+    Raises:
+        InputError: it is not.
+    """
+    try:
+        import timm  # noqa: F401
+        import torch
+    except ImportError as error:
+        raise InputError(
+            "training takes torch, torchvision and timm, and {} is not installed: `pip install -r requirements.txt` "
+            "brings them.",
+            error.name,
+        ) from error
+    return torch
+
+
 def visible_devices() -> dict[str, str]:
     """Devices to choose from, with their names: GPUs with their free memory, then the CPU.
 
@@ -46,16 +90,16 @@ def visible_devices() -> dict[str, str]:
     found = dict(_gpus())
     if len(found) > 1:
         found["cuda:" + ",".join(str(k) for k in range(len(found)))] = f"all {len(found)} GPUs"
-    if torch.backends.mps.is_available():
+    if (platform.system(), platform.machine()) == ("Darwin", "arm64"):
         found["mps"] = "Apple GPU"
     return found | {"cpu": f"CPU ({os.cpu_count()} cores)"}
 
 
 def _gpus() -> Iterator[tuple[str, str]]:
     """Number, as CUDA counts those it may see, and name of each."""
-    if torch.version.cuda is None:
-        return
     try:
+        if version("torch").endswith("+cpu"):  # such a torch does not use them
+            return
         pynvml.nvmlInit()
         handles = [pynvml.nvmlDeviceGetHandleByIndex(k) for k in range(pynvml.nvmlDeviceGetCount())]
         for number, handle in enumerate(_visible(handles)):
@@ -63,7 +107,7 @@ def _gpus() -> Iterator[tuple[str, str]]:
             name = pynvml.nvmlDeviceGetName(handle)
             yield f"cuda:{number}", f"{name} ({memory.free / 2**30:.1f} of {memory.total / 2**30:.1f} GB free)"
         pynvml.nvmlShutdown()
-    except pynvml.NVMLError:  # no driver
+    except (PackageNotFoundError, pynvml.NVMLError):  # no torch, no driver
         return
 
 

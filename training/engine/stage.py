@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from freeavatar.errors import InputError
-from freeavatar.models.device import choose_device
 from training.engine.batches import Batch
+from training.engine.devices import choose_device
 
 
 @dataclass(frozen=True)

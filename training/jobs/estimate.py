@@ -6,7 +6,9 @@ from pathlib import Path
 
 import torch
 
-from freeavatar.models import open_bundle
+from freeavatar.models.config import read_config
+from freeavatar.models.library import find_bundle
+from freeavatar.networks import load_encoder
 from training.data.features import ENCODED_VIEWS
 from training.jobs.job import JobConfig
 from training.renders.rehearsal import portraits_folder, rehearsal_folder
@@ -46,13 +48,13 @@ def estimate_minutes(config: JobConfig) -> float:
 @lru_cache(maxsize=8)
 def has_renderer(base: Path) -> bool:
     """Whether a bundle has a neural renderer."""
-    return open_bundle(base).neural_renderer is not None
+    return bool(read_config(find_bundle(base)).get("renderer"))
 
 
 @lru_cache(maxsize=8)
 def seconds_per_image(base: Path, is_frozen: bool) -> float:
     """Seconds to learn from one image: forward, and unless the backbone is frozen, back and the teacher's forward."""
-    encoder = open_bundle(base).encoder.requires_grad_(True)
+    encoder = load_encoder(find_bundle(base)).requires_grad_(True)
     encoder.backbone.requires_grad_(not is_frozen)
     size = encoder.config.image_size
     views = torch.rand(12, 1, size, size)

@@ -26,7 +26,8 @@ from uuid import uuid4
 
 from freeavatar.errors import InputError
 from freeavatar.files import make_folder, replacing
-from freeavatar.models.library import bundle_id, find_bundle, open_bundle
+from freeavatar.models.bundle import check_parts
+from freeavatar.models.library import bundle_id, whole_bundle
 from freeavatar.paths import runs_folder
 from training.engine.devices import check_device
 from training.jobs.launching import ROOT, one_at_a_time, started_at, submit
@@ -158,8 +159,8 @@ def prepare_run(folder: Path, config: JobConfig) -> Run:
         InputError, WeightsError: the device is not there, the disk is full, the base does not load, labels are missing.
     """
     check_device(config.device, config.processes, is_here=config.launcher != "slurm")
-    base = find_bundle(config.base)
-    has_renderer = open_bundle(base).neural_renderer is not None
+    base = whole_bundle(config.base)
+    settings = check_parts(base)
     files = [path for path in (config.train, config.held_out) if path is not None]
     for path in files:
         if not path.is_file():
@@ -168,7 +169,7 @@ def prepare_run(folder: Path, config: JobConfig) -> Run:
     hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     paths = {name: path.resolve() for name in _PATHS if (path := getattr(config, name))}
     full = replace(config, base=str(base.resolve()), sha256=hashes, **paths)
-    full = replace(full, base_id=bundle_id(base), has_renderer=has_renderer)
+    full = replace(full, base_id=bundle_id(base), has_renderer=bool(settings.get("renderer")))
     with replacing(folder / CONFIG) as temporary:
         temporary.write_text(json.dumps(asdict(full), default=str, indent=1))
     write_status(folder, state="stopped", stage="", done=[])

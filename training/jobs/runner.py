@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any
 
 from freeavatar.files import replacing
-from freeavatar.models import load_encoder
+from freeavatar.models.config import encoder_config, read_config
 from freeavatar.models.library import add_bundle
 from training.engine.loop import INTERRUPTED, MARK
 from training.jobs.job import LOG, STOP, JobConfig, read_run, read_status, write_status
@@ -75,7 +75,7 @@ def _rehearse(config: JobConfig) -> list[str]:
 
 def _train(folder: Path, config: JobConfig) -> list[str]:
     plan, base = config.amount, Path(config.base)
-    settings = asdict(load_encoder(base).config)
+    settings = asdict(encoder_config(base, read_config(base)))
     cells = "--has-cells" if settings.pop("has_cells") else "--no-has-cells"
     slow = 0.01 if plan.backbone_rate else 0.0
     # Processes share the cores of a CPU, and with them the batch; GPUs get one each.

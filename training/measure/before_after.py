@@ -23,12 +23,14 @@ import tyro
 
 from freeavatar.export.side_by_side import actor_width
 from freeavatar.files import make_folder, replacing
-from freeavatar.models import Bundle, open_bundle
-from freeavatar.models.device import choose_device
+from freeavatar.models import open_bundle
+from freeavatar.models.bundle import complete_bundle
+from freeavatar.models.library import whole_bundle
+from freeavatar.networks import Bundle, encode_crops, load_bundle
 from freeavatar.pipeline import AnimateOptions, animate
-from freeavatar.pipeline.tracking import encode_crops
 from freeavatar.video import VideoReader, VideoWriter
 from training.data.drawing import draw_recast
+from training.engine.devices import choose_device
 from training.engine.loop import enter
 from training.measure.figures import Figure, bootstrap, triplet_hits
 from training.measure.validation import HeldOutTriplets
@@ -104,7 +106,7 @@ def compare(config: CompareConfig) -> dict[str, Any]:
         InputError: triplets, images or the clip cannot be read.
     """
     device, out = choose_device(config.device), make_folder(config.out)
-    bundles = [open_bundle(folder, device=device) for folder in (config.before, config.after)]
+    bundles = [load_bundle(whole_bundle(folder), device=device) for folder in (config.before, config.after)]
     report: dict[str, Any] = {"before": bundles[0].id, "after": bundles[1].id}
     if config.held_out is not None:
         logger.info("measuring on held-out answers")
@@ -113,7 +115,7 @@ def compare(config: CompareConfig) -> dict[str, Any]:
     report |= _on_shipped(config, bundles, device)
     if config.clip is not None:
         logger.info("animating %s with both", config.clip.name)
-        report["clip"] = film_both(config, bundles)
+        report["clip"] = film_both(config)
     with replacing(out / "report.json") as temporary:
         temporary.write_text(json.dumps(report, indent=1))
     return report
@@ -173,13 +175,16 @@ def rig_correlation(bundle: Bundle, features: np.ndarray, rigs: np.ndarray, devi
     return float(((predicted * true).sum(0) / np.maximum(scale, 1e-9)).mean())
 
 
-def film_both(config: CompareConfig, bundles: list[Bundle]) -> dict[str, str]:
+def film_both(config: CompareConfig) -> dict[str, str]:
     """Animate the clip by both bundles; names of the films in ``out`` by panel."""
     assert config.clip is not None
     options = AnimateOptions(height=HEIGHT, has_audio=False, device=config.device)
     films = []
-    for name, bundle in zip(("before", "after"), bundles, strict=True):
-        report = animate(config.clip, [config.avatar], out=config.out / name, options=options, bundle=bundle)
+    for name, folder in (("before", config.before), ("after", config.after)):
+        complete_bundle(folder)
+        report = animate(
+            config.clip, [config.avatar], out=config.out / name, options=options, bundle=open_bundle(folder),
+        )  # fmt: skip
         films.append(VideoReader(report.files[config.avatar]["video"]))
     info = VideoReader(config.clip).info
     width = actor_width(info.size, HEIGHT)

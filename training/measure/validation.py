@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from freeavatar.errors import InputError
-from freeavatar.models import view_of_crops
+from freeavatar.networks import view_of_crops
 from training.data.images import ImagePool, crop_size, open_images
 from training.data.labelled_faces import image_ids, read_rows
 from training.data.triplets import read_triplets

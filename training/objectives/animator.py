@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from freeavatar.avatars import load_avatar
-from freeavatar.models import Appearance, Encoder, Identities, NeuralRenderer, RigDecoder, to_luma
+from freeavatar.networks import Appearance, Encoder, Identities, NeuralRenderer, RigDecoder, to_luma
 from freeavatar.render import Look, Renderer
 from freeavatar.render.face_view import FaceView
 from freeavatar.rig import ARKIT, mirrored

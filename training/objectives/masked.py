@@ -8,7 +8,8 @@ from timm.layers import build_sincos2d_pos_embed
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from freeavatar.models import EncoderConfig, backbone_input, make_backbone
+from freeavatar.models import EncoderConfig
+from freeavatar.networks import backbone_input, make_backbone
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from freeavatar.avatars import Avatar, builtin_avatars, load_avatar
 from freeavatar.errors import InputError
-from freeavatar.models.identity import PORTRAIT_SIZE
+from freeavatar.models import PORTRAIT_SIZE
 from freeavatar.render import Renderer
 from freeavatar.render.face_view import FaceView
 from freeavatar.rig import ARKIT

@@ -17,8 +17,7 @@ from annotation.results.snapshots import Choice, count_labels, freeze_labels
 from annotation.store.store import Store, default_path
 from freeavatar.errors import InputError
 from freeavatar.models.library import find_bundle, list_bundles
-from training.engine.devices import visible_devices
-from training.jobs.estimate import estimate_minutes
+from training.engine.devices import need_torch, visible_devices
 from training.jobs.job import LOG, JobConfig, Run, new_folder, prepare_run, start_run
 from webapp.common.boxes import note
 from webapp.common.doors import check_password, check_signed_in, password_set
@@ -231,6 +230,9 @@ def _config(
 def _time_note(config: JobConfig, language: str) -> str:
     if config.device != "cpu" or config.launcher == "slurm":
         return note(say(language, "train.time.gpu"))
+    need_torch()
+    from training.jobs.estimate import estimate_minutes  # takes seconds to import
+
     minutes = estimate_minutes(replace(config, base=str(find_bundle(config.base))))
     if minutes < 120:
         return note(say(language, "train.time.minutes", count=round(minutes)))

@@ -90,7 +90,7 @@ def test_inputs_without_a_path_get_a_sentence(lens, actor_frames, tmp_path):
 def test_a_bundle_without_a_decoder_shows_its_space_and_says_why_it_drives_nothing(tmp_path, lens, actor_frames):
     half = tmp_path / "half"
     half.mkdir()
-    for name in ("config.json", "encoder.safetensors"):
+    for name in ("config.json", "encoder.safetensors", "encoder.onnx"):
         shutil.copy(DEFAULT_WEIGHTS / name, half)
     blind = Lens(half)
     crop = actor_frames[0][:400, :400]

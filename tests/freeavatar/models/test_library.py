@@ -12,6 +12,7 @@ import pytest
 from freeavatar.cli import main
 from freeavatar.errors import InputError, WeightsError
 from freeavatar.models import DEFAULT_WEIGHTS, adopted_bundle, bundle_id, load_bundle, open_bundle
+from freeavatar.models.bundle import complete_bundle
 from freeavatar.models.library import (
     add_bundle,
     adopt_bundle,
@@ -72,6 +73,21 @@ def test_an_exported_bundle_is_the_same_after_its_import(tmp_path, user_home):
     assert (back.id, back.title, back.lineage) == (entry.id, entry.title, entry.lineage)
     assert not list((user_home / "bundles").glob(".*"))
     assert import_bundle(back.folder).id == entry.id
+    assert {path.name for path in back.folder.glob("*.onnx")} == {"encoder.onnx", "decoder.onnx"}
+
+
+def test_graphs_are_written_once_and_are_no_part_of_the_id(tmp_path, capsys):
+    folder = make_bundle(tmp_path / "bundle", has_renderer=True)
+    before = bundle_id(folder)
+    with pytest.raises(WeightsError, match=f"models convert {folder}"):
+        open_bundle(folder)
+    assert main(["models", "convert", str(folder)]) == 0
+    assert [line.rpartition("/")[2] for line in capsys.readouterr().out.splitlines()] == [
+        "encoder.onnx", "decoder.onnx", "identity.onnx", "bundle is ready to run.",
+    ]  # fmt: skip
+    assert open_bundle(folder).id == before
+    assert main(["models", "convert", str(folder)]) == 0 and main(["models", "convert"]) == 0
+    assert ".onnx" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("part", ["encoder", "decoder"])
@@ -87,6 +103,7 @@ def test_a_truncated_file_is_refused_and_the_bundle_in_use_stays(tmp_path, part)
 def test_parts_of_two_bundles_do_not_pass_as_one(tmp_path):
     one, two = added(tmp_path, 1), added(tmp_path, 2)
     shutil.copyfile(two.folder / "decoder.safetensors", one.folder / "decoder.safetensors")
+    complete_bundle(one.folder)
     load_bundle(one.folder)
     with pytest.raises(WeightsError, match=f"other weights than those of bundle {one.name}"):
         open_bundle(one.name)

@@ -10,8 +10,8 @@ import torch
 from freeavatar.avatars import avatar_path, load_avatar
 from freeavatar.errors import InputError, VideoError, WeightsError
 from freeavatar.files import write_png
-from freeavatar.models import Identity, load_bundle
-from freeavatar.models.identity import save_identity
+from freeavatar.models import load_bundle
+from freeavatar.networks import Identity, save_identity
 from freeavatar.performance.editing import Neutral, around, edit
 from freeavatar.pipeline import (
     AnimateOptions,

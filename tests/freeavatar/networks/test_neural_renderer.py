@@ -1,15 +1,8 @@
 import pytest
 import torch
 
-from freeavatar.models import (
-    PORTRAIT_SIZE,
-    Identity,
-    NeuralRenderer,
-    NeuralRendererConfig,
-    load_renderer,
-    save_renderer,
-)
-from freeavatar.models.identity import POSE_SIZE
+from freeavatar.models import PORTRAIT_SIZE
+from freeavatar.networks import POSE_SIZE, Identity, NeuralRenderer, NeuralRendererConfig, load_renderer, save_renderer
 from freeavatar.rig import ARKIT
 
 

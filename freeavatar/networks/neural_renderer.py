@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample, interpolate, pixel_shuffle, silu
 
-from freeavatar.models.identity import PORTRAIT_SIZE, POSE_SIZE, Appearance, IdentityEncoder, IdentityEncoderConfig
+from freeavatar.models.identity import PORTRAIT_SIZE
+from freeavatar.networks.identity import POSE_SIZE, Appearance, IdentityEncoder, IdentityEncoderConfig
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class NeuralRenderer(nn.Module):
         """Draw faces.
 
         Args:
-            poses: ``(B, pose_size)``, as :class:`freeavatar.models.identity.Identity` makes them.
+            poses: ``(B, pose_size)``, as :class:`freeavatar.networks.identity.Identity` makes them.
             appearance: of the avatar of each.
 
         Returns:

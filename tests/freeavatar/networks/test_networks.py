@@ -5,17 +5,8 @@ import pytest
 import torch
 
 from freeavatar.errors import WeightsError
-from freeavatar.models import (
-    Bundle,
-    DecoderConfig,
-    Encoder,
-    EncoderConfig,
-    Identity,
-    RigDecoder,
-    load_bundle,
-    save_bundle,
-    view_of_crops,
-)
+from freeavatar.models import DecoderConfig, EncoderConfig
+from freeavatar.networks import Bundle, Encoder, Identity, RigDecoder, load_bundle, save_bundle, view_of_crops
 from freeavatar.rig import ARKIT
 
 
@@ -116,12 +107,3 @@ def test_weights_that_do_not_fit_are_refused_in_words(tiny, tmp_path):
     (tmp_path / "encoder.safetensors").unlink()
     with pytest.raises(WeightsError, match="does not exist"):
         load_bundle(tmp_path)
-
-
-def test_default_weights_drive_arkit_and_fit_25_mb():
-    from freeavatar.models import DEFAULT_WEIGHTS
-
-    bundle = load_bundle()
-    assert bundle.decoder.config.controls == ARKIT
-    assert sum(f.stat().st_size for f in DEFAULT_WEIGHTS.iterdir()) < 25e6
-    assert (DEFAULT_WEIGHTS / "MODEL_CARD.md").is_file()

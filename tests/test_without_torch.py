@@ -1,0 +1,77 @@
+"""Animating takes no torch: library and command line work where it is not installed."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.bundles import make_bundle
+from tests.files import ROOT
+
+WITHOUT = """
+import sys
+
+class Without:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("torch", "torchvision", "timm", "onnx", "onnxscript"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Without())
+"""
+BEFORE_PICTURES = (
+    "freeavatar.animations, freeavatar.avatars, freeavatar.cli, freeavatar.faces, freeavatar.fec, freeavatar.models, "
+    "freeavatar.performance.editing, freeavatar.video, annotation.pool.fit"
+)
+WITH_PICTURES = "annotation.store.images, app, freeavatar.explore.clips, freeavatar.pipeline, freeavatar.render"
+"""What imports the renderer."""
+NOT_YET = pytest.mark.skip(reason="the renderer imports torch")
+
+
+def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", WITHOUT + code, *arguments], capture_output=True, text=True, cwd=ROOT)
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return run("from freeavatar.cli import main; sys.exit(main(sys.argv[1:]))", *arguments)
+
+
+@pytest.mark.parametrize("modules", [BEFORE_PICTURES, pytest.param(WITH_PICTURES, marks=NOT_YET)])
+def test_the_library_is_imported(modules):
+    done = run(f"import {modules}")
+    assert done.returncode == 0, done.stderr
+
+
+def test_faces_are_encoded_and_decoded():
+    code = """
+import json, numpy as np
+from freeavatar.models import PORTRAIT_SIZE, choose_device, open_bundle
+bundle = open_bundle(device=choose_device("auto"))
+features, embeddings = bundle.encoder.encode([np.full((144, 144, 3), 90, np.uint8)])
+code = bundle.identity_encoder.encode(np.zeros((PORTRAIT_SIZE, PORTRAIT_SIZE, 3), np.uint8))
+print(json.dumps([features.shape, embeddings.shape, bundle.decoder.decode(features, code).shape]))
+"""
+    done = run(code)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [[1, 384], [1, 16], [1, 52]]
+
+
+@NOT_YET
+def test_a_clip_is_animated(short_clip, tmp_path):
+    done = command("animate", str(short_clip), "--out", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "short_ines.mp4").is_file()
+
+
+def test_what_takes_torch_says_so_in_a_sentence(tmp_path):
+    bundle = make_bundle(tmp_path / "bundle")
+    for arguments in (("convert", str(bundle)), ("import", str(bundle))):
+        done = command("models", *arguments)
+        assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+        assert "and torch is not installed: install them" in done.stderr
+
+
+def test_training_says_what_it_takes():
+    done = run("from training.engine.devices import check_device; check_device('cpu')")
+    assert done.returncode == 1
+    assert "InputError: training takes torch, torchvision and timm, and timm is not installed" in done.stderr
