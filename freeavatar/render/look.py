@@ -4,10 +4,37 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from freeavatar.render.shading import Lighting
 from freeavatar.rotation import head_quaternion, quaternion_matrix
 
 Color = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Light:
+    """A directional light."""
+
+    direction: tuple[float, float, float]
+    """Towards the light, in the world (x to the viewer's right, y up, z where the avatar looks)."""
+    color: tuple[float, float, float]
+    """Linear RGB radiance."""
+
+
+@dataclass(frozen=True)
+class Lighting:
+    """Lights and sky; the default is a portrait studio: a warm key from the upper left, a cool fill, a rim."""
+
+    lights: tuple[Light, ...] = field(
+        default_factory=lambda: (
+            Light((-0.62, 0.62, 0.80), (2.02, 1.88, 1.70)),
+            Light((0.90, 0.12, 0.60), (0.32, 0.37, 0.46)),
+            Light((0.62, 0.50, -0.72), (1.25, 1.28, 1.40)),
+        )
+    )
+    """The first is the key: it casts the shadow and shows in the eyes."""
+    sky: tuple[float, float, float] = (0.37, 0.39, 0.44)
+    ground: tuple[float, float, float] = (0.20, 0.16, 0.14)
+    shadow: float = 0.85
+    """How much of the key light a shadow takes away, in [0, 1]."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import torch
 
-from freeavatar.render import ops
+from freeavatar.render.differentiable import ops
 
 if TYPE_CHECKING:
     from tools.baking.source import HeadSource

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from freeavatar.render import ops
+from freeavatar.render.differentiable import ops
 
 DIRECTIONS = 96
 SIZE = 384

@@ -8,19 +8,17 @@ from time import perf_counter
 
 import numba
 import numpy as np
-import torch
 
 from freeavatar.avatars.avatar import Avatar, Material
-from freeavatar.render import ops
 from freeavatar.render.camera import Camera
 from freeavatar.render.compiled import lanes, pose, resolve, visibility, wrinkles
-from freeavatar.render.compiled.kernels import ROW
+from freeavatar.render.compiled.kernels import PARALLEL, ROW
 from freeavatar.render.compiled.raster import Raster
 from freeavatar.render.folds import fold_frames
-from freeavatar.render.look import Look
-from freeavatar.render.shading import Lighting, to_linear, tone_map
+from freeavatar.render.look import Lighting, Look
 from freeavatar.render.shadow import EMPTY, KERNEL, MAP_SIZE, light_matrix
 from freeavatar.render.surfaces import material_table
+from freeavatar.render.tones import to_linear, tone_map
 
 PASSES = ("pose", "project", "bin", "shadow", "fill", "shade")
 """What a picture takes, in order: ``bin`` and ``fill`` are the rasteriser, ``shadow`` is the light's whole map."""
@@ -48,7 +46,7 @@ class FusedRenderer:
         materials = [avatar.materials[k] for k in used]
         folds = np.isin(used, avatar.wrinkles.materials if avatar.wrinkles else ())
         self._materials = _pack_materials(materials, material, folds)
-        self._tones = (tone_map((torch.arange(lanes.TONE_ENTRIES) / lanes.TONE_STEPS) ** 2) * 255).numpy()
+        self._tones = tone_map((np.arange(lanes.TONE_ENTRIES, dtype=np.float32) / lanes.TONE_STEPS) ** 2) * 255
         self._shadow = Raster(len(self._rest), self._triangles, MAP_SIZE, MAP_SIZE)
         self._blur = np.zeros((MAP_SIZE, 2 * (MAP_SIZE + len(KERNEL) - 1)), np.float32)
         self._blurred = np.zeros((MAP_SIZE, 2 * MAP_SIZE), np.float32)
@@ -80,7 +78,7 @@ class FusedRenderer:
             out: ``(H, W, 3)`` uint8, or 4 where the look has no background; written.
             view: ``(4, 4)`` similarity applied after the camera in clip space; default none.
         """
-        with ops._parallel:
+        with PARALLEL:
             self._prepare(look)
             self._draw(weights, turn, look, camera, out, np.eye(4) if view is None else view)
 
@@ -196,7 +194,7 @@ def _pack_materials(materials: Sequence[Material], of_triangle: np.ndarray, fold
         folds=folds,
         texels=np.concatenate([np.zeros(0, np.uint8), *(image.ravel() for image in kept.values())]),
         places=np.array([(start, *size) for start, size in zip(starts, sizes, strict=True)], np.int64).reshape(-1, 3),
-        linear=to_linear(torch.arange(256) / 255).numpy(),
+        linear=to_linear(np.arange(256, dtype=np.float32) / 255),
     )
 
 

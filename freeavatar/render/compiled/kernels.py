@@ -1,5 +1,6 @@
 """What the CPU's kernels share: how numba compiles them, and the raster they work on."""
 
+import threading
 from typing import Any
 
 from numba import njit
@@ -14,6 +15,9 @@ LOOSE: Any = dict(**BARE, fastmath=True)
 INLINE: Any = dict(**BARE, forceinline=True)
 """Of what is called for every sample or pixel: numba passes an array as seven arguments."""
 LOOSE_INLINE: Any = dict(**LOOSE, forceinline=True)
+
+PARALLEL = threading.Lock()
+"""Held while a parallel kernel runs: without OpenMP numba ends the process if two threads start one."""
 
 SUBPIXELS = 256
 """Vertices are snapped to this fraction of a pixel, so that coverage is exact integer arithmetic."""

@@ -11,7 +11,6 @@ from numba import njit, prange
 
 from freeavatar.render.compiled.kernels import BARE, FAST, INLINE, LOOSE, LOOSE_INLINE, ROW, SUBPIXELS
 from freeavatar.render.compiled.lanes import (
-    ALBEDO,
     KEY,
     LANES,
     TEXEL,

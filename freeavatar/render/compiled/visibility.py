@@ -174,7 +174,7 @@ def _farthest(depths, at, stride):
 @njit(**INLINE)
 def _is_hidden(nearest, far, first, last):
     """Whether tiles ``first`` to ``last`` show nothing behind ``nearest``."""
-    for tile in range(first, last + 1):
+    for tile in range(first, last + 1):  # noqa: SIM110  # numba knows no generators here
         if nearest <= far[tile]:
             return False
     return True

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from freeavatar.render import ops
+from freeavatar.render.differentiable import ops
 from tests.meshes import SIZE, clip, nearest, soup
 
 

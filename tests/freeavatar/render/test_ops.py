@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from freeavatar.render import ops
 from freeavatar.render.compiled import cpu
+from freeavatar.render.differentiable import ops
 
 SIZE = 16
 CONTEXT = ops.make_context()

@@ -10,8 +10,10 @@ from torch.nn.functional import normalize
 
 from freeavatar.avatars import Material
 from freeavatar.avatars.avatar import Surface
-from freeavatar.render.shading import Light, Lighting, Points, face_eye, shade, to_linear, tone_map
+from freeavatar.render import Light, Lighting
+from freeavatar.render.differentiable.shading import Points, face_eye, shade
 from freeavatar.render.surfaces import material_table
+from freeavatar.render.tones import to_linear, tone_map
 
 EYE = torch.tensor([[0.0, 0.0, 1.0]])
 KEY = Lighting(lights=(Light((0.6, 0.3, 0.8), (1.5, 1.2, 1.0)),))

@@ -1,44 +1,17 @@
-"""Light on a face, in plain torch: skin, eyes, hair and the rest, then tone mapping.
+"""Light on a face, in plain torch: skin, eyes, hair and the rest.
 
 ``compiled/lanes.py`` holds the same formulas for numba: a change here is a change there, and a test compares them.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from freeavatar.render import surfaces
+from freeavatar.render.look import Lighting
 from freeavatar.render.surfaces import BROAD, BROAD_ALPHA, IS_EYE, IS_HAIR, RIM, TIGHT, TIGHT_ALPHA, WRAP
-
-
-@dataclass(frozen=True)
-class Light:
-    """A directional light."""
-
-    direction: tuple[float, float, float]
-    """Towards the light, in the world (x to the viewer's right, y up, z where the avatar looks)."""
-    color: tuple[float, float, float]
-    """Linear RGB radiance."""
-
-
-@dataclass(frozen=True)
-class Lighting:
-    """Lights and sky; the default is a portrait studio: a warm key from the upper left, a cool fill, a rim."""
-
-    lights: tuple[Light, ...] = field(
-        default_factory=lambda: (
-            Light((-0.62, 0.62, 0.80), (2.02, 1.88, 1.70)),
-            Light((0.90, 0.12, 0.60), (0.32, 0.37, 0.46)),
-            Light((0.62, 0.50, -0.72), (1.25, 1.28, 1.40)),
-        )
-    )
-    """The first is the key: it casts the shadow and shows in the eyes."""
-    sky: tuple[float, float, float] = (0.37, 0.39, 0.44)
-    ground: tuple[float, float, float] = (0.20, 0.16, 0.14)
-    shadow: float = 0.85
-    """How much of the key light a shadow takes away, in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -61,18 +34,6 @@ class Points:
     def at(self, chosen: Tensor) -> "Points":
         """The points where ``chosen`` ``(N,)`` is true."""
         return Points(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
-
-
-def to_linear(srgb: Tensor) -> Tensor:
-    """sRGB in [0, 1] to linear light (gamma 2.2)."""
-    return srgb.clamp_min(0) ** 2.2
-
-
-def tone_map(linear: Tensor) -> Tensor:
-    """Linear radiance to sRGB in [0, 1] by a filmic curve (Hable's form as fitted by Narkowicz 2015)."""
-    x = linear.clamp_min(0) * 0.72
-    x = x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14)
-    return x.clamp(0, 1) ** (1 / 2.2)
 
 
 def face_eye(normal: Tensor, to_eye: Tensor) -> Tensor:
