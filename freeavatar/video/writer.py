@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 # A multiple of 90000, 1000, 600, 48000, 30000 (29.97 fps), 24000 (23.976 fps), 15360 and 12800, the
 # clocks of common files: times read from them are kept exactly.
 _TICKS = 5_760_000
-_QUALITY = {"crf": "18", "preset": "veryfast", "g": "15"}  # keyframes so close that any moment is found at once
+_QUALITY = {"crf": "18", "preset": "superfast", "g": "15"}  # keyframes so close that any moment is found at once
 _LONGEST_AUDIO_TAIL = 1
 
 

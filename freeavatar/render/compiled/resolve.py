@@ -317,36 +317,46 @@ def _is_one_surface(plane, material, reach, first, other, x, y, step):
     return abs(dz) < 0.75 * step and abs(dx) < step and abs(dy) < step
 
 
+@njit(**INLINE)
+def _byte(value):
+    return np.uint8(min(value + F(0.5), F(255)))
+
+
 @njit(**BARE)
-def _finish(total, y, row, width, backdrop, out):
-    """Write one row of pixels."""
-    channels = out.shape[2]
+def _finish(total, row, width, backdrop, out):
+    """Write one row of pixels ``(W, 3 or 4)`` before a backdrop ``(3,)``."""
     for x in range(width):
         place = row * width + x
         cover = total[place, 3]
-        if channels == 4:
+        if out.shape[1] == 4:
             scale = _ONE / cover if cover > 0 else _ZERO
             for k in range(3):
-                out[y, x, k] = np.uint8(min(total[place, k] * scale + F(0.5), F(255)))
-            out[y, x, 3] = np.uint8(min(cover * F(255) + F(0.5), F(255)))
+                out[x, k] = _byte(total[place, k] * scale)
+            out[x, 3] = _byte(cover * F(255))
         else:
+            behind = max(_ONE - cover, _ZERO)
             for k in range(3):
-                color = total[place, k] + max(_ONE - cover, _ZERO) * backdrop[y, k]
-                out[y, x, k] = np.uint8(min(color + F(0.5), F(255)))
+                out[x, k] = _byte(total[place, k] + behind * backdrop[k])
 
 
 @njit(**INLINE)
-def _group(ids, y, x, s, done, plane, material, reach, step):
+def _at(y, x, stride):
+    """Where sample ``(y, x)`` lies; unsigned, so that the compiler need not think of places before the first."""
+    return np.uint64(y) * np.uint64(stride) + np.uint64(x)
+
+
+@njit(**INLINE)
+def _group(ids, stride, y, x, s, done, plane, material, reach, step):
     """Samples of pixel ``(y, x)`` on one surface with its sample ``s``, but those ``done``.
 
     Returns:
         ``(done, members, sx, sy)``: bits of the samples, how many joined, and the sum of where they lie.
     """
-    t = ids[2 * y + (s >> 1), 2 * x + (s & 1)]
+    t = ids[_at(2 * y + (s >> 1), 2 * x + (s & 1), stride)]
     members, sx, sy = 0, 0, 0
     for r in range(s, 4):
         px, py = 2 * x + (r & 1), 2 * y + (r >> 1)
-        other = ids[py, px]
+        other = ids[_at(py, px, stride)]
         if other >= 0 and not (done >> r) & 1 and _is_one_surface(plane, material, reach, t, other, px, py, step):
             done |= 1 << r
             members += 1
@@ -382,19 +392,27 @@ def _find_bend(t, mesh):
 
 
 @njit(**INLINE)
-def _one_triangle(ids, y, x, plane, material, reach, step):
-    """A triangle of the four pixels from ``(y, x)`` on, if all their samples lie on one surface; else -1."""
-    t = seen = ids[2 * y + 1, 2 * x + 1]
+def _one_triangle(ids, stride, y, x, plane, material, reach, step):
+    """A triangle of the four pixels from ``(y, x)`` on, if all their samples lie on one surface; else -1, or -2 if they
+    are empty."""
+    t = seen = ids[_at(2 * y + 1, 2 * x + 1, stride)]
+    different = 0
+    for row in range(4):
+        for column in range(4):
+            different |= ids[_at(2 * y + row, 2 * x + column, stride)] ^ t
+    if different == 0:
+        return np.int64(t) if t >= 0 else np.int64(-2)
     if t < 0:
-        return t
-    for py in range(2 * y, 2 * y + 4):
-        for px in range(2 * x, 2 * x + 4):
-            other = ids[py, px]
+        return np.int64(-1)
+    for row in range(4):
+        for column in range(4):
+            other = ids[_at(2 * y + row, 2 * x + column, stride)]
             if other != t and other != seen:
+                px, py = 2 * x + column, 2 * y + row
                 if other < 0 or not _is_one_surface(plane, material, reach, t, other, px, py, step):
-                    return np.int32(-1)
+                    return np.int64(-1)
                 seen = other
-    return t
+    return np.int64(t)
 
 
 @njit(**INLINE)
@@ -407,19 +425,19 @@ def _is_straight(t, mesh, materials):
 
 
 @njit(**INLINE)
-def _enqueue_pixel(ids, y, x, pixel, width, height, plane, step, queues, mesh, materials, layers, scene, tones):
+def _enqueue_pixel(ids, stride, y, x, pixel, width, height, plane, step, queues, mesh, materials, layers, scene, tones):
     """Let every surface of a pixel wait."""
-    material = materials.of_triangle
-    i0, i1, i2, i3 = ids[2 * y, 2 * x], ids[2 * y, 2 * x + 1], ids[2 * y + 1, 2 * x], ids[2 * y + 1, 2 * x + 1]
+    material, at, below = materials.of_triangle, _at(2 * y, 2 * x, stride), _at(2 * y + 1, 2 * x, stride)
+    i0, i1, i2, i3 = ids[at], ids[at + np.uint64(1)], ids[below], ids[below + np.uint64(1)]
     is_whole, done = i0 == i1 and i0 == i2 and i0 == i3, 0
     for s in range(4):
-        t = ids[2 * y + (s >> 1), 2 * x + (s & 1)]
+        t = ids[_at(2 * y + (s >> 1), 2 * x + (s & 1), stride)]
         if t < 0 or (done >> s) & 1:
             continue
         if is_whole:
             done, members, sx, sy = 15, 4, 8 * x + 2, 8 * y + 2
         else:
-            done, members, sx, sy = _group(ids, y, x, s, done, plane, material, materials.reach, step)
+            done, members, sx, sy = _group(ids, stride, y, x, s, done, plane, material, materials.reach, step)
         part = _ONE / F(members)
         fx, fy = (F(sx) * part + F(0.5)) / F(width) - _ONE, (F(sy) * part + F(0.5)) / F(height) - _ONE
         if _enqueue(queues, material[t], t, fx, fy, pixel, F(0.25) * F(members)):
@@ -427,7 +445,7 @@ def _enqueue_pixel(ids, y, x, pixel, width, height, plane, step, queues, mesh, m
 
 
 @njit(**BARE)
-def _resolve_band(top, queues, ids, plane, step, mesh, materials, layers, scene, tones, backdrop, out):
+def _resolve_band(top, queues, ids, stride, plane, step, mesh, materials, layers, scene, tones, backdrop, out):
     """Shade ``ROWS`` rows of pixels from row ``top`` on."""
     material, count = materials.of_triangle, len(materials.texture)
     height, width = out.shape[0], out.shape[1]
@@ -437,7 +455,9 @@ def _resolve_band(top, queues, ids, plane, step, mesh, materials, layers, scene,
         for x in range(0, width, 2):
             pixel = (y - top) * width + x
             if y + 1 < bottom and x + 1 < width:
-                t = _one_triangle(ids, y, x, plane, material, materials.reach, step)
+                t = _one_triangle(ids, stride, y, x, plane, material, materials.reach, step)
+                if t == -2:
+                    continue
                 if t >= 0 and _is_straight(t, mesh, materials):
                     k, fx, fy = count + material[t], F(2 * x + 2) / F(width) - _ONE, F(2 * y + 2) / F(height) - _ONE
                     if _enqueue(queues, k, t, fx, fy, pixel, _ONE):
@@ -446,14 +466,14 @@ def _resolve_band(top, queues, ids, plane, step, mesh, materials, layers, scene,
             for down in range(min(2, bottom - y)):
                 for right in range(min(2, width - x)):
                     _enqueue_pixel(
-                        ids, y + down, x + right, pixel + down * width + right, width, height, plane, step, queues,
-                        mesh, materials, layers, scene, tones,
+                        ids, stride, y + down, x + right, pixel + down * width + right, width, height, plane, step,
+                        queues, mesh, materials, layers, scene, tones,
                     )  # fmt: skip
     for k in range(2 * count):
         if queues.counts[k]:
             _flush(queues, k, width, height, mesh, materials, layers, scene, tones)
     for y in range(top, bottom):
-        _finish(queues.totals, y, y - top, width, backdrop, out)
+        _finish(queues.totals, y - top, width, backdrop[y], out[y])
 
 
 @njit(parallel=True, **FAST)
@@ -474,7 +494,7 @@ def resolve(ids, plane, step, mesh, materials, layers, scene, tones, backdrop, q
         workers: how many share the rows.
         out: ``(H, W, 3 or 4)`` uint8, written.
     """
-    height = out.shape[0]
+    height, flat = out.shape[0], ids.reshape(-1)
     bands = (height + ROWS - 1) // ROWS
     for worker in prange(workers):
         own = Queues(
@@ -483,7 +503,9 @@ def resolve(ids, plane, step, mesh, materials, layers, scene, tones, backdrop, q
             queues.channels[worker], queues.totals[worker],
         )  # fmt: skip
         for band in range(worker, bands, workers):
-            _resolve_band(band * ROWS, own, ids, plane, step, mesh, materials, layers, scene, tones, backdrop, out)
+            _resolve_band(
+                band * ROWS, own, flat, ids.shape[1], plane, step, mesh, materials, layers, scene, tones, backdrop, out
+            )
 
 
 @njit(**BARE)
