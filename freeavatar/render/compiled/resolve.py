@@ -23,7 +23,7 @@ from freeavatar.render.compiled.lanes import (
 from freeavatar.render.compiled.wrinkles import fold
 from freeavatar.render.shadow import BIAS, BLEEDING, LEAST_VARIANCE
 
-ROWS = 8
+ROWS = 16
 """Rows of pixels that a thread shades at a time."""
 STRAIGHT = 0.02
 """Change of the unit normal from pixel to pixel below which four are lit as one."""
@@ -126,7 +126,7 @@ class Queues(NamedTuple):
     channels: np.ndarray
     """Its points, channel by channel, ``(CHANNELS LANES,)`` float32."""
     totals: np.ndarray
-    """sRGB times 255 and coverage of a band's pixels, ``(ROWS W, 4)`` float32."""
+    """sRGB times 255 and coverage of a band's pixels, ``(ROWS W, 4)`` float32; zeros between bands."""
 
 
 _ONE, _ZERO, _TINY = F(1), F(0), F(1e-12)
@@ -317,26 +317,25 @@ def _is_one_surface(plane, material, reach, first, other, x, y, step):
     return abs(dz) < 0.75 * step and abs(dx) < step and abs(dy) < step
 
 
-@njit(**INLINE)
-def _byte(value):
-    return np.uint8(min(value + F(0.5), F(255)))
-
-
 @njit(**BARE)
 def _finish(total, row, width, backdrop, out):
-    """Write one row of pixels ``(W, 3 or 4)`` before a backdrop ``(3,)``."""
+    """Write one row of pixels ``(W, 3 or 4)`` before a backdrop ``(3,)``, and empty its totals."""
+    red, green, blue, half = backdrop[0], backdrop[1], backdrop[2], F(0.5)
     for x in range(width):
-        place = row * width + x
+        place = np.uint64(row * width + x)
         cover = total[place, 3]
         if out.shape[1] == 4:
             scale = _ONE / cover if cover > 0 else _ZERO
             for k in range(3):
-                out[x, k] = _byte(total[place, k] * scale)
-            out[x, 3] = _byte(cover * F(255))
+                out[x, k] = np.int32(total[place, k] * scale + half)
+            out[x, 3] = np.int32(cover * F(255) + half)
         else:
             behind = max(_ONE - cover, _ZERO)
-            for k in range(3):
-                out[x, k] = _byte(total[place, k] + behind * backdrop[k])
+            out[x, 0] = np.int32(total[place, 0] + behind * red + half)
+            out[x, 1] = np.int32(total[place, 1] + behind * green + half)
+            out[x, 2] = np.int32(total[place, 2] + behind * blue + half)
+        for k in range(4):
+            total[place, k] = _ZERO
 
 
 @njit(**INLINE)
@@ -450,7 +449,6 @@ def _resolve_band(top, queues, ids, stride, plane, step, mesh, materials, layers
     material, count = materials.of_triangle, len(materials.texture)
     height, width = out.shape[0], out.shape[1]
     bottom = min(top + ROWS, height)
-    queues.totals[: (bottom - top) * width] = 0
     for y in range(top, bottom, 2):
         for x in range(0, width, 2):
             pixel = (y - top) * width + x
