@@ -34,14 +34,18 @@ def letterbox(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 class Puppet:
-    """An avatar that plays, drawn frame by frame."""
+    """An avatar that plays, drawn as many frames at a time as its renderer likes."""
 
     def __init__(self, renderer: Renderer, controls: Controls, *, size: int, framing: Framing = "face") -> None:
         self._renderer, self._controls = renderer, controls
         self._look, self._camera = Look((size, size)), renderer.camera(framing)
-        self._picture = np.empty((size, size, 3), np.uint8)
+        self._first, self._pictures = 0, np.empty((0, size, size, 3), np.uint8)
 
     def render(self, index: int) -> np.ndarray:
-        """Picture of one frame, ``(size, size, 3)`` uint8; the next frame is drawn into the same array."""
-        weights, head = self._controls.weights[index], self._controls.head[index]
-        return self._renderer.picture(weights, head, look=self._look, camera=self._camera, out=self._picture)
+        """Picture of one frame, ``(size, size, 3)`` uint8; it is the caller's."""
+        if not self._first <= index < self._first + len(self._pictures):
+            part = slice(index, index + self._renderer.batch)
+            weights, heads = self._controls.weights[part], self._controls.head[part]
+            self._first = index
+            self._pictures = self._renderer.pictures(weights, heads, look=self._look, camera=self._camera)
+        return self._pictures[index - self._first]

@@ -215,4 +215,4 @@ def _drawn(
     """The same with a picture of every avatar; panels are made meanwhile."""
     with closing(ahead(panels)) as made:
         for index, time, actor in made:
-            yield index, time, actor, [puppet.render(index).copy() for puppet in puppets]
+            yield index, time, actor, [puppet.render(index) for puppet in puppets]

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from freeavatar.render.differentiable.renderer import DifferentiableRenderer
 
 
+GPU_BATCH = 16
+"""Pictures that a GPU draws together."""
+
+
 class Renderer:
     """Renders one avatar, on the CPU or through nvdiffrast.
 
@@ -102,7 +106,34 @@ class Renderer:
             self._fused = self._fused or FusedRenderer(self.avatar)
             self._fused.draw(weights, turn, look, camera, out, view=view)
             return out
-        return self.differentiable.draw(weights, head, look, camera, out, view=view)
+        heads, views = (None if array is None else np.asarray(array)[None] for array in (head, view))
+        self.differentiable.draw(weights[None], heads, look, camera, out[None], view=views)
+        return out
+
+    @property
+    def batch(self) -> int:
+        """How many pictures are best drawn together."""
+        return 1 if self._is_fused else GPU_BATCH
+
+    def pictures(self, weights: np.ndarray, heads: np.ndarray, *, look: Look, camera: Camera) -> np.ndarray:
+        """What :meth:`picture` draws of several poses: on a GPU all together, on the CPU one after the other.
+
+        Args:
+            weights: ``(N, K)`` rig weights in the order of ``avatar.target_names``.
+            heads: ``(N, 3)`` degrees yaw, pitch, roll.
+            look: size, lights and background.
+            camera: where from.
+
+        Returns:
+            sRGB, ``(N, H, W, 3)`` uint8; with straight alpha, ``(N, H, W, 4)``, where the look has no background.
+        """
+        out = np.empty((len(weights), *look.size, 4 if look.background is None else 3), np.uint8)
+        if self._is_fused:
+            for row, head, picture in zip(weights, heads, out, strict=True):
+                self.picture(row, head, look=look, camera=camera, out=picture)
+        else:
+            self.differentiable.draw(weights.astype(np.float32), heads, look, camera, out)
+        return out
 
     @property
     def pass_seconds(self) -> dict[str, float]:

@@ -41,6 +41,15 @@ def test_nvdiffrast_draws_the_picture_of_the_cpu(renderers):
     assert apart.mean() < 1 and (apart > 24).mean() < 0.01
 
 
+def test_a_batch_is_drawn_as_its_pictures_are(renderers):
+    drawn = renderers[1]
+    weights = np.linspace(0, 0.6, 4 * len(drawn.avatar.target_names), dtype=np.float32).reshape(4, -1)
+    heads, look = np.zeros((4, 3), np.float32), Look((192, 192))
+    together = drawn.pictures(weights, heads, look=look, camera=drawn.camera())
+    for row, found in zip(weights, together, strict=True):
+        assert np.abs(found.astype(int) - drawn.picture(row, np.zeros(3), look=look)).max() <= 2
+
+
 def test_gradients_of_a_picture_are_those_of_the_cpu(renderers):
     gradients = []
     for renderer in renderers:

@@ -59,18 +59,14 @@ class DifferentiableRenderer:
         out: np.ndarray,
         *,
         view: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """One picture into ``out``; as :meth:`freeavatar.render.Renderer.picture`."""
+    ) -> None:
+        """Draw poses ``(N, K)`` with heads ``(N, 3)`` into ``out`` ``(N, H, W, C)``, fetched from the device at once;
+        as :meth:`freeavatar.render.Renderer.pictures`."""
         with torch.inference_mode():
-            image = self.render(
-                torch.from_numpy(weights)[None].to(self.device),
-                None if head is None else np.asarray(head)[None],
-                replace(look, supersample=2),
-                camera,
-                view=None if view is None else view[None],
+            images = self.render(
+                torch.from_numpy(weights).to(self.device), head, replace(look, supersample=2), camera, view=view
             )
-            out[:] = (image[0].permute(1, 2, 0) * 255 + 0.5).to(torch.uint8).cpu().numpy()
-        return out
+            out[:] = (images.permute(0, 2, 3, 1) * 255 + 0.5).to(torch.uint8).cpu().numpy()
 
     def render(
         self, weights: Tensor, head: np.ndarray | None, look: Look, camera: Camera, *, view: np.ndarray | None = None

@@ -12,6 +12,7 @@ from freeavatar.framing import FRAMINGS, Framing
 from freeavatar.render import Camera, Light, Lighting, Look, Renderer
 from freeavatar.render.camera import CHIN_BELOW_MOUTH, HAIRLINE_ABOVE_EYES
 from freeavatar.render.look import head_matrix
+from freeavatar.render.renderer import GPU_BATCH
 from freeavatar.rig import ARKIT
 from tests.meshes import AVATAR, CAMERA, crumbled, make_avatar, wrinkled
 
@@ -88,6 +89,19 @@ def test_a_batch_equals_its_items(renderer: Renderer) -> None:
         part = slice(k, k + 1)
         single = renderer.render(weights[part], head=head[part], view=view[part], look=SMALL, camera=CAMERA)
         torch.testing.assert_close(batch[part], single, atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("is_fused", [True, False])
+def test_pictures_drawn_together_are_those_drawn_alone(is_fused: bool) -> None:
+    """The second way is a GPU's, which draws in torch."""
+    renderer, look, rng = Renderer(AVATAR), Look((40, 40)), np.random.default_rng(0)
+    renderer._is_fused = is_fused
+    weights, heads = rng.uniform(0, 1, (3, 2)).astype(np.float32), rng.uniform(-20, 20, (3, 3)).astype(np.float32)
+    together = renderer.pictures(weights, heads, look=look, camera=CAMERA)
+    for row, head, found in zip(weights, heads, together, strict=True):
+        alone = renderer.picture(row, head, look=look, camera=CAMERA)
+        np.testing.assert_allclose(found.astype(int), alone, atol=1)
+    assert renderer.batch == (1 if is_fused else GPU_BATCH)
 
 
 def test_targets_move_what_they_should(renderer: Renderer) -> None:
