@@ -8,7 +8,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import cycle
+from itertools import repeat
 from pathlib import Path
 
 import tyro
@@ -29,10 +29,10 @@ def loop(
     clip: Path, seconds: int, path: Path, *, size: tuple[int, int] = (720, 1280), rate: Fraction | None = None
 ) -> None:
     """Write ``clip`` over and over until it lasts ``seconds``, by default with its own frames a second."""
-    images = [letterbox(frame.image, *size) for frame in VideoReader(clip)]
+    images = (letterbox(frame.image, *size) for _ in repeat(None) for frame in VideoReader(clip))
     rate = rate or VideoReader(clip).info.rate
     with VideoWriter(path, size=size, rate=rate) as writer:
-        for index, image in zip(range(int(seconds * rate)), cycle(images), strict=False):
+        for index, image in zip(range(int(seconds * rate)), images, strict=False):
             writer.write(image, float(index / rate))
 
 
@@ -61,6 +61,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["loop"]:
-        loop(Path(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
+        size = (int(sys.argv[5]), int(sys.argv[6])) if len(sys.argv) > 5 else (720, 1280)
+        loop(Path(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]), size=size)
     else:
         main(tyro.cli(MemoryConfig, description=__doc__))
