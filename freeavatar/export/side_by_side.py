@@ -1,5 +1,7 @@
 """Putting actor and avatars side by side."""
 
+import os
+
 import cv2
 import numpy as np
 
@@ -9,6 +11,8 @@ from freeavatar.rig import Controls
 
 MAX_ASPECT = 16 / 9
 """Wider actors are fitted between bars."""
+MOST_WORKERS = 4
+"""Threads that draw side by side, each with buffers of 11 MB an avatar."""
 
 
 def actor_width(size: tuple[int, int], height: int) -> int:
@@ -34,18 +38,27 @@ def letterbox(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 class Puppet:
-    """An avatar that plays, drawn as many frames at a time as its renderer likes."""
+    """An avatar that plays."""
 
     def __init__(self, renderer: Renderer, controls: Controls, *, size: int, framing: Framing = "face") -> None:
         self._renderer, self._controls = renderer, controls
         self._look, self._camera = Look((size, size)), renderer.camera(framing)
+        self.workers = min(os.cpu_count() or 1, MOST_WORKERS) if renderer.batch == 1 else 1
+        """Threads that may draw it side by side."""
         self._first, self._pictures = 0, np.empty((0, size, size, 3), np.uint8)
 
     def render(self, index: int) -> np.ndarray:
-        """Picture of one frame, ``(size, size, 3)`` uint8; it is the caller's."""
+        """Picture of one frame, ``(size, size, 3)`` uint8; it is the caller's.
+
+        Threads may ask side by side where the renderer's batch is 1; else frames are asked for in order.
+        """
+        batch = self._renderer.batch
+        if batch == 1:
+            return self._draw(slice(index, index + 1))[0]
         if not self._first <= index < self._first + len(self._pictures):
-            part = slice(index, index + self._renderer.batch)
-            weights, heads = self._controls.weights[part], self._controls.head[part]
-            self._first = index
-            self._pictures = self._renderer.pictures(weights, heads, look=self._look, camera=self._camera)
+            self._first, self._pictures = index, self._draw(slice(index, index + batch))
         return self._pictures[index - self._first]
+
+    def _draw(self, part: slice) -> np.ndarray:
+        weights, heads = self._controls.weights[part], self._controls.head[part]
+        return self._renderer.pictures(weights, heads, look=self._look, camera=self._camera)

@@ -18,7 +18,7 @@ from freeavatar.models import Bundle, choose_device, open_bundle
 from freeavatar.performance.settings import AnimateOptions
 from freeavatar.pipeline.progress import Progress, Report, timed
 from freeavatar.pipeline.sources import Source, open_source
-from freeavatar.pipeline.stages import ahead
+from freeavatar.pipeline.stages import ahead, side_by_side
 from freeavatar.pipeline.take import ENDING, Take, load_take, save_take, take_info
 from freeavatar.pipeline.tracking import follow
 from freeavatar.render import Renderer
@@ -191,7 +191,7 @@ def _write(
             outputs = {k: Output(part.avatar, path, source.rate, size, sound, settings) for k, path in paths.items()}
             opened.append((row, part, [stack.enter_context(SINKS[k](output)) for k, output in outputs.items()]))
         panels = _panels(source, height, width, count)
-        for index, time, actor, faces in stack.enter_context(closing(ahead(_drawn(panels, puppets)))):
+        for index, time, actor, faces in stack.enter_context(closing(_drawn(panels, puppets))):
             for row, part, sinks in opened:
                 picture = np.concatenate([actor, *(faces[k] for k in row)], axis=1)
                 moment = Moment.of(part.curves, part.controls, index, picture)
@@ -211,8 +211,10 @@ def _panels(source: Source, height: int, width: int, count: int) -> Iterator[tup
 
 def _drawn(
     panels: Iterator[tuple[int, float, np.ndarray]], puppets: list[Puppet]
-) -> Iterator[tuple[int, float, np.ndarray, list[np.ndarray]]]:
-    """The same with a picture of every avatar; panels are made meanwhile."""
-    with closing(ahead(panels)) as made:
-        for index, time, actor in made:
-            yield index, time, actor, [puppet.render(index) for puppet in puppets]
+) -> Generator[tuple[int, float, np.ndarray, list[np.ndarray]], None, None]:
+    """The same with a picture of every avatar; frames are drawn side by side, panels are made meanwhile."""
+
+    def draw(panel: tuple[int, float, np.ndarray]) -> tuple[int, float, np.ndarray, list[np.ndarray]]:
+        return *panel, [puppet.render(panel[0]) for puppet in puppets]
+
+    return side_by_side(ahead(panels), draw, workers=min(puppet.workers for puppet in puppets))

@@ -1,12 +1,13 @@
-"""Stages of a pipeline that work at the same time, each in a thread of its own."""
+"""Stages of a pipeline that work at the same time, in threads of their own."""
 
 from collections import deque
-from collections.abc import Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 AHEAD = 2
 """How many items a stage makes before the next one asks for them."""
 
@@ -31,3 +32,25 @@ def ahead(items: Iterable[Item], *, count: int = AHEAD) -> Generator[Item, None,
         pool.shutdown(cancel_futures=True)
         if isinstance(source, Generator):
             source.close()
+
+
+def side_by_side(
+    items: Iterable[Item], work: Callable[[Item], Result], *, workers: int
+) -> Generator[Result, None, None]:
+    """What ``work`` makes of items, by so many threads, in the order of the items.
+
+    No more than ``workers`` and :data:`AHEAD` items are taken before their turn. Errors and closing go as in
+    :func:`ahead`.
+    """
+    pool, waiting = ThreadPoolExecutor(workers, "stage"), deque[Future[Result]]()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > workers + AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        if isinstance(items, Generator):
+            items.close()

@@ -1,5 +1,8 @@
 """Avatar and rig weights in, picture out."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -8,7 +11,8 @@ import numpy as np
 from freeavatar.avatars.avatar import Avatar
 from freeavatar.framing import Framing
 from freeavatar.render.camera import Camera, frame
-from freeavatar.render.compiled.fused import FusedRenderer
+from freeavatar.render.compiled.fused import PASSES, FusedRenderer
+from freeavatar.render.compiled.packing import PackedAvatar
 from freeavatar.render.look import Look, head_matrix
 
 if TYPE_CHECKING:
@@ -23,7 +27,7 @@ GPU_BATCH = 16
 
 
 class Renderer:
-    """Renders one avatar, on the CPU or through nvdiffrast.
+    """Renders one avatar, on the CPU or through nvdiffrast; threads draw side by side.
 
     :meth:`render` is differentiable, takes batches and needs torch; :meth:`picture` gives the same picture, one at a
     time and at the speed of video, on the CPU without torch.
@@ -31,7 +35,9 @@ class Renderer:
 
     def __init__(self, avatar: Avatar, *, device: "torch.device | str" = "cpu") -> None:
         self.avatar, self._asked = avatar, str(device)
-        self._fused: FusedRenderer | None = None
+        self._made: list[FusedRenderer] = []
+        self._idle: list[FusedRenderer] = []
+        self._lock = threading.Lock()
 
     @cached_property
     def differentiable(self) -> "DifferentiableRenderer":
@@ -44,6 +50,10 @@ class Renderer:
     def device(self) -> "torch.device":
         """Where the tensors of :meth:`render` lie."""
         return self.differentiable.device
+
+    @cached_property
+    def _packed(self) -> PackedAvatar:
+        return PackedAvatar(self.avatar)
 
     @cached_property
     def _is_fused(self) -> bool:
@@ -103,12 +113,24 @@ class Renderer:
             )
         turn = np.eye(3, dtype=np.float32) if head is None else head_matrix(np.asarray(head))
         if self._is_fused:
-            self._fused = self._fused or FusedRenderer(self.avatar)
-            self._fused.draw(weights, turn, look, camera, out, view=view)
+            with self._take_fused() as fused:
+                fused.draw(weights, turn, look, camera, out, view=view)
             return out
         heads, views = (None if array is None else np.asarray(array)[None] for array in (head, view))
         self.differentiable.draw(weights[None], heads, look, camera, out[None], view=views)
         return out
+
+    @contextmanager
+    def _take_fused(self) -> Iterator[FusedRenderer]:
+        """One that no other thread draws with."""
+        with self._lock:
+            fused = self._idle.pop() if self._idle else FusedRenderer(self._packed)
+            if fused not in self._made:
+                self._made.append(fused)
+        try:
+            yield fused
+        finally:
+            self._idle.append(fused)
 
     @property
     def batch(self) -> int:
@@ -138,7 +160,7 @@ class Renderer:
     @property
     def pass_seconds(self) -> dict[str, float]:
         """Seconds that :meth:`picture` has spent in each pass so far, on the CPU; empty before the first."""
-        return {} if self._fused is None else dict(self._fused.seconds)
+        return {name: sum(fused.seconds[name] for fused in self._made) for name in PASSES if self._made}
 
     def render(
         self,

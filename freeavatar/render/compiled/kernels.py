@@ -1,6 +1,5 @@
 """What the CPU's kernels share: how numba compiles them, and the raster they work on."""
 
-import threading
 from typing import Any
 
 from numba import njit
@@ -9,15 +8,12 @@ FAST: Any = dict(cache=True, nogil=True, error_model="numpy")
 """Options of every kernel."""
 BARE: Any = dict(**FAST, _nrt=False)
 """Of kernels that make no arrays: numba counts no references in them, which in loops over pixels costs more than the
-work itself."""
+work itself. They run on one core: pictures are drawn side by side, not parts of a picture."""
 LOOSE: Any = dict(**BARE, fastmath=True)
 """Of kernels whose sums may be taken in any order, for the compiler to fill its lanes."""
 INLINE: Any = dict(**BARE, forceinline=True)
 """Of what is called for every sample or pixel: numba passes an array as seven arguments."""
 LOOSE_INLINE: Any = dict(**LOOSE, forceinline=True)
-
-PARALLEL = threading.Lock()
-"""Held while a parallel kernel runs: without OpenMP numba ends the process if two threads start one."""
 
 SUBPIXELS = 256
 """Vertices are snapped to this fraction of a pixel, so that coverage is exact integer arithmetic."""

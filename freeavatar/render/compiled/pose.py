@@ -3,13 +3,13 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from freeavatar.avatars.avatar import Avatar
-from freeavatar.render.compiled.kernels import FARTHEST, FAST, INLINE, NEAREST, OUTSIDE, SUBPIXELS
+from freeavatar.render.compiled.kernels import BARE, FARTHEST, INLINE, NEAREST, OUTSIDE, ROW, SUBPIXELS
 
 BLOCK = 512
-"""Vertices that one thread poses at a time."""
+"""Vertices posed at a time: they stay near the core while target after target moves them."""
 
 
 class SparseTargets(NamedTuple):
@@ -38,7 +38,7 @@ def sparse_targets(avatar: Avatar) -> SparseTargets:
     return SparseTargets(np.concatenate(vertices), np.concatenate(changes), np.stack(starts).astype(np.int64))
 
 
-@njit(parallel=True, **FAST)
+@njit(**BARE)
 def pose(rest, targets, weights, head_weight, pivot, turn, posed):
     """Fill ``posed`` ``(V, ROW)`` with vertices that follow targets and head.
 
@@ -53,9 +53,11 @@ def pose(rest, targets, weights, head_weight, pivot, turn, posed):
     """
     vertex, change, starts = targets.vertex, targets.change, targets.starts
     count = rest.shape[0]
-    for block in prange(starts.shape[1] - 1):
+    for block in range(starts.shape[1] - 1):
         low, high = block * BLOCK, min(block * BLOCK + BLOCK, count)
-        posed[low:high] = rest[low:high]
+        for i in range(low, high):
+            for k in range(ROW):
+                posed[i, k] = rest[i, k]
         for target in range(weights.shape[0]):
             weight = weights[target]
             if weight != 0:
@@ -84,16 +86,16 @@ def _turn(posed, i, weight, pivot, turn):
         posed[i, 3 * part + 2] += weight * (turn[2, 0] * dx + turn[2, 1] * dy + turn[2, 2] * dz + oz - z)
 
 
-@njit(parallel=True, **FAST)
+@njit(**BARE)
 def project(posed, matrix, clip):
     """Fill ``clip`` ``(V, 4)`` with ``posed`` ``(V, ROW)`` as seen through ``matrix`` ``(4, 4)``, all float32."""
-    for i in prange(posed.shape[0]):
+    for i in range(posed.shape[0]):
         x, y, z = posed[i, 0], posed[i, 1], posed[i, 2]
         for k in range(4):
             clip[i, k] = matrix[k, 0] * x + matrix[k, 1] * y + matrix[k, 2] * z + matrix[k, 3]
 
 
-@njit(parallel=True, **FAST)
+@njit(**BARE)
 def snap(clip, height, width, xy, depth):
     """Put clip positions ``(V, 4)`` on the raster.
 
@@ -105,7 +107,7 @@ def snap(clip, height, width, xy, depth):
         depth: written, z / w, ``(V,)`` float64.
     """
     half = 0.5 * SUBPIXELS
-    for i in prange(clip.shape[0]):
+    for i in range(clip.shape[0]):
         w = np.float64(clip[i, 3])
         x = (clip[i, 0] / w + 1.0) * width * half
         y = (clip[i, 1] / w + 1.0) * height * half

@@ -5,12 +5,10 @@ import numpy as np
 from freeavatar.render.compiled.pose import project, snap
 from freeavatar.render.compiled.visibility import (
     BAND,
-    CHUNKS,
     RUN,
     TILE,
     count_triangles,
     fill_bands,
-    place_bands,
     sort_triangles,
 )
 
@@ -26,8 +24,7 @@ class Raster:
         self.xy, self.depth = np.empty((vertices, 2), np.int32), np.empty(vertices, np.float64)
         self.plane, self.box = np.zeros((len(triangles), 3)), np.empty((len(triangles), 4), np.int32)
         self.nearest = np.empty(len(triangles), np.float32)
-        self.counts = np.empty((CHUNKS, bands), np.int64)
-        self.starts = np.empty(bands + 1, np.int64)
+        self.starts, self._ends = np.empty(bands + 1, np.int64), np.empty(bands, np.int64)
         self.order = np.empty(2 * len(triangles) + 1, np.int32)
         rows = bands * BAND
         self.ids, self.depths = np.empty((rows, stride), np.int32), np.empty((rows, stride), np.float32)
@@ -45,12 +42,11 @@ class Raster:
     def bin(self) -> None:
         """Sort the triangles into bands."""
         count_triangles(
-            self.xy, self.depth, self.triangles, *self.shape, self.plane, self.box, self.nearest, self.counts
+            self.xy, self.depth, self.triangles, *self.shape, self.plane, self.box, self.nearest, self.starts
         )
-        total = place_bands(self.counts, self.starts)
-        if total > len(self.order):
-            self.order = np.empty(2 * total, np.int32)
-        sort_triangles(self.box, self.counts, self.order)
+        if self.starts[-1] > len(self.order):
+            self.order = np.empty(2 * int(self.starts[-1]), np.int32)
+        sort_triangles(self.box, self.starts, self._ends, self.order)
 
     def fill(self) -> None:
         """Find the triangle of each sample: ``ids`` and ``depths``, padded to multiples of ``BAND`` and ``RUN``."""

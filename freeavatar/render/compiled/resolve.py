@@ -7,9 +7,9 @@ Four pixels are lit once where they lie on one surface that hardly bends; each o
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
-from freeavatar.render.compiled.kernels import BARE, FAST, INLINE, LOOSE, LOOSE_INLINE, ROW, SUBPIXELS
+from freeavatar.render.compiled.kernels import BARE, INLINE, LOOSE, LOOSE_INLINE, ROW, SUBPIXELS
 from freeavatar.render.compiled.lanes import (
     KEY,
     LANES,
@@ -24,7 +24,7 @@ from freeavatar.render.compiled.wrinkles import fold
 from freeavatar.render.shadow import BIAS, BLEEDING, LEAST_VARIANCE
 
 ROWS = 16
-"""Rows of pixels that a thread shades at a time."""
+"""Rows of pixels shaded at a time."""
 STRAIGHT = 0.02
 """Change of the unit normal from pixel to pixel below which four are lit as one."""
 
@@ -101,7 +101,7 @@ class Scene(NamedTuple):
 
 
 class Queues(NamedTuple):
-    """Points that wait to be shaded, of one worker, or with an axis before of all.
+    """Points that wait to be shaded.
 
     Of each material there are two queues: ``m`` for single pixels, and ``M + m`` for squares of four.
     """
@@ -474,12 +474,12 @@ def _resolve_band(top, queues, ids, stride, plane, step, mesh, materials, layers
         _finish(queues.totals, y - top, width, backdrop[y], out[y])
 
 
-@njit(parallel=True, **FAST)
-def resolve(ids, plane, step, mesh, materials, layers, scene, tones, backdrop, queues, workers, out):
+@njit(**BARE)
+def resolve(ids, plane, step, mesh, materials, layers, scene, tones, backdrop, queues, out):
     """Shade what ``ids`` shows into ``out``.
 
     Args:
-        ids: triangle of each sample, ``(2H, at least 2W)`` int32, -1 where none.
+        ids: triangle of each sample, ``(at least 2H, at least 2W)`` int32, -1 where none.
         plane: depth of each triangle over samples, ``(T, 3)`` float64.
         step: the depth that is as far as two samples are apart.
         mesh: a :class:`Mesh`.
@@ -488,22 +488,12 @@ def resolve(ids, plane, step, mesh, materials, layers, scene, tones, backdrop, q
         scene: a :class:`Scene`.
         tones: display values of radiance.
         backdrop: sRGB times 255 of each row, ``(H, 3)`` float32.
-        queues: the :class:`Queues` of all workers.
-        workers: how many share the rows.
+        queues: :class:`Queues`, empty.
         out: ``(H, W, 3 or 4)`` uint8, written.
     """
-    height, flat = out.shape[0], ids.reshape(-1)
-    bands = (height + ROWS - 1) // ROWS
-    for worker in prange(workers):
-        own = Queues(
-            queues.triangles[worker], queues.places[worker], queues.pixels[worker], queues.weights[worker],
-            queues.counts[worker], queues.shares[worker], queues.points[worker], queues.slopes[worker],
-            queues.channels[worker], queues.totals[worker],
-        )  # fmt: skip
-        for band in range(worker, bands, workers):
-            _resolve_band(
-                band * ROWS, own, flat, ids.shape[1], plane, step, mesh, materials, layers, scene, tones, backdrop, out
-            )
+    flat, stride = ids.reshape(-1), ids.shape[1]
+    for top in range(0, out.shape[0], ROWS):
+        _resolve_band(top, queues, flat, stride, plane, step, mesh, materials, layers, scene, tones, backdrop, out)
 
 
 @njit(**BARE)
@@ -531,7 +521,7 @@ def _blur_column(y, kernel, rows, out):
             out[j] += kernel[k] * row[j]
 
 
-@njit(parallel=True, **FAST)
+@njit(**BARE)
 def depth_moments(ids, depths, empty, kernel, padded, rows, moments):
     """Blurred depth and squared depth of a map; as :func:`shadow.shadow_moments`.
 
@@ -540,13 +530,13 @@ def depth_moments(ids, depths, empty, kernel, padded, rows, moments):
         depths: ``(S, S)`` float32.
         empty: depth where there is none.
         kernel: of the blur, ``(9,)`` float32.
-        padded: scratch, ``(S, 2 (S + 8))`` float32.
+        padded: scratch, ``(2 (S + 8),)`` float32.
         rows: scratch, ``(S, 2 S)`` float32.
         moments: written, ``(S, S, 2)`` float32.
     """
     size = ids.shape[0]
     flat = moments.reshape(size, 2 * size)
-    for y in prange(size):
-        _blur_row(ids[y], depths[y], empty, kernel, padded[y], rows[y])
-    for y in prange(size):
+    for y in range(size):
+        _blur_row(ids[y], depths[y], empty, kernel, padded, rows[y])
+    for y in range(size):
         _blur_column(y, kernel, rows, flat[y])

@@ -1,4 +1,4 @@
-"""Which triangle each sample of a picture shows: triangles sorted into bands of rows, filled side by side.
+"""Which triangle each sample of a picture shows: triangles sorted into bands of rows, filled band by band.
 
 Coverage is exact integer arithmetic. Of triangles at one depth the first shows;
 :func:`canonical_order` puts them in an order that does not depend on the file's. What lies behind all that a tile of
@@ -7,18 +7,15 @@ given front to back.
 """
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
-from freeavatar.render.compiled.kernels import BARE, FAST, INLINE, LOOSE_INLINE, OUTSIDE, SUBPIXELS, is_top_left
+from freeavatar.render.compiled.kernels import BARE, INLINE, LOOSE_INLINE, OUTSIDE, SUBPIXELS, is_top_left
 
 BAND = 16
 """Rows of samples in a band."""
 
 TILE = 4
 """Rows of samples whose farthest depth is kept, ``RUN`` samples wide; they divide a band."""
-
-CHUNKS = 64
-"""Parts of the list of triangles that threads sort side by side."""
 
 RUN = 16
 """Samples of a row that are drawn at once; the rows of a raster are padded to a multiple of it."""
@@ -34,17 +31,6 @@ def canonical_order(triangles: np.ndarray) -> np.ndarray:
     """Order of triangles ``(T, 3)`` by their vertices alone: ``(T,)`` indices."""
     low, middle, high = np.sort(triangles, axis=1).T
     return np.lexsort([triangles[:, 1], triangles[:, 0], high, middle, low])
-
-
-@njit(**BARE)
-def spread(k, count, strides):
-    """The k-th of ``count`` jobs in an order that gives each of a few threads jobs from all over the picture."""
-    rows = (count + strides - 1) // strides
-    long = count - (rows - 1) * strides
-    if k < long * rows:
-        return k // rows + strides * (k % rows)
-    k -= long * rows
-    return long + k // (rows - 1) + strides * (k % (rows - 1))
 
 
 @njit(**INLINE)
@@ -93,8 +79,8 @@ def _columns(xy, tri, t, width):
     return low // RUN, high // RUN
 
 
-@njit(parallel=True, **FAST)
-def count_triangles(xy, depth, tri, height, width, plane, box, nearest, counts):
+@njit(**BARE)
+def count_triangles(xy, depth, tri, height, width, plane, box, nearest, starts):
     """See where triangles lie.
 
     Args:
@@ -106,47 +92,33 @@ def count_triangles(xy, depth, tri, height, width, plane, box, nearest, counts):
         plane: written, depth over samples, ``(T, 3)`` float64.
         box: written, first and last row of samples, first and last column of tiles, ``(T, 4)`` int32.
         nearest: written, the least depth, ``(T,)`` float32.
-        counts: written, triangles of each chunk in each band, ``(CHUNKS, bands)`` int64.
+        starts: written, where each band's triangles begin in a list of all bands', ``(bands + 1,)`` int64.
     """
-    total = tri.shape[0]
-    for chunk in prange(CHUNKS):
-        counts[chunk, :] = 0
-        for t in range(chunk * total // CHUNKS, (chunk + 1) * total // CHUNKS):
-            low, high = _rows(xy, depth, tri, t, height, width)
-            if low <= high and not _plane(xy, depth, tri, t, plane):
-                low, high = 1, 0
-            box[t, 0], box[t, 1] = low, high
-            if low <= high:
-                box[t, 2], box[t, 3] = _columns(xy, tri, t, width)
-                nearest[t] = min(depth[tri[t, 0]], depth[tri[t, 1]], depth[tri[t, 2]]) - MARGIN
-                for band in range(low // BAND, high // BAND + 1):
-                    counts[chunk, band] += 1
+    starts[:] = 0
+    for t in range(tri.shape[0]):
+        low, high = _rows(xy, depth, tri, t, height, width)
+        if low <= high and not _plane(xy, depth, tri, t, plane):
+            low, high = 1, 0
+        box[t, 0], box[t, 1] = low, high
+        if low <= high:
+            box[t, 2], box[t, 3] = _columns(xy, tri, t, width)
+            nearest[t] = min(depth[tri[t, 0]], depth[tri[t, 1]], depth[tri[t, 2]]) - MARGIN
+            for band in range(low // BAND, high // BAND + 1):
+                starts[band + 1] += 1
+    for band in range(1, len(starts)):
+        starts[band] += starts[band - 1]
 
 
 @njit(**BARE)
-def place_bands(counts, starts):
-    """Turn ``counts`` into where each chunk writes; fill ``starts`` ``(bands + 1,)``; return how many in all."""
-    place = 0
-    for band in range(counts.shape[1]):
-        starts[band] = place
-        for chunk in range(counts.shape[0]):
-            count = counts[chunk, band]
-            counts[chunk, band] = place
-            place += count
-    starts[counts.shape[1]] = place
-    return place
-
-
-@njit(parallel=True, **FAST)
-def sort_triangles(box, counts, order):
-    """Fill ``order`` with the triangles of each band."""
-    total = box.shape[0]
-    for chunk in prange(CHUNKS):
-        for t in range(chunk * total // CHUNKS, (chunk + 1) * total // CHUNKS):
-            if box[t, 0] <= box[t, 1]:
-                for band in range(box[t, 0] // BAND, box[t, 1] // BAND + 1):
-                    order[counts[chunk, band]] = t
-                    counts[chunk, band] += 1
+def sort_triangles(box, starts, ends, order):
+    """Fill ``order`` with the triangles of each band; ``ends`` ``(bands,)`` is scratch."""
+    for band in range(len(ends)):
+        ends[band] = starts[band]
+    for t in range(box.shape[0]):
+        if box[t, 0] <= box[t, 1]:
+            for band in range(box[t, 0] // BAND, box[t, 1] // BAND + 1):
+                order[ends[band]] = t
+                ends[band] += 1
 
 
 @njit(**INLINE)
@@ -233,17 +205,13 @@ def _fill_band(y0, y1, xy, tri, plane, box, nearest, order, stride, depths, ids,
                 _fill(xy, tri, t, plane, near, first, last, low, high, stride, depths, ids, far[row])
 
 
-@njit(parallel=True, **FAST)
+@njit(**BARE)
 def fill_bands(xy, tri, plane, box, nearest, starts, order, far, depths, ids):
     """Fill ``ids`` (-1 where empty) and ``depths``, ``(bands * BAND, stride)`` int32 and float32.
 
     ``far`` is scratch, ``(bands * BAND / TILE, stride / RUN)`` float32.
     """
-    rows, stride = ids.shape
-    bands = rows // BAND
-    flat_ids, flat_depths = ids.reshape(-1), depths.reshape(-1)
-    for k in prange(bands):
-        band = spread(np.int64(k), bands, 8)
-        listed = order[starts[band] : starts[band + 1]]
-        y0, y1 = band * BAND, band * BAND + BAND - 1
-        _fill_band(y0, y1, xy, tri, plane, box, nearest, listed, stride, flat_depths, flat_ids, far)
+    stride, flat_ids, flat_depths = ids.shape[1], ids.reshape(-1), depths.reshape(-1)
+    for band in range(len(starts) - 1):
+        listed, y0 = order[starts[band] : starts[band + 1]], band * BAND
+        _fill_band(y0, y0 + BAND - 1, xy, tri, plane, box, nearest, listed, stride, flat_depths, flat_ids, far)

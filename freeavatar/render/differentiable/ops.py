@@ -7,6 +7,7 @@ The PyPI build ``diffrp-nvdiffrast`` is opt-in: it is for non-commercial use and
 
 import importlib
 import logging
+import threading
 from types import ModuleType
 from typing import Any
 
@@ -16,13 +17,16 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from freeavatar.render.compiled import cpu
-from freeavatar.render.compiled.kernels import PARALLEL
 from freeavatar.render.compiled.raster import Raster
 from freeavatar.render.compiled.visibility import canonical_order
 
 logger = logging.getLogger(__name__)
 
 _nvdiffrast: ModuleType | None = None
+
+
+_parallel = threading.Lock()
+"""Held while a parallel kernel runs: without OpenMP numba ends the process if two threads start one."""
 
 
 class CpuContext:
@@ -79,7 +83,7 @@ class _Rasterize(torch.autograd.Function):
     def forward(ctx, context, pos, tri, height, width):
         rast = torch.empty(pos.shape[0], height, width, 4, dtype=_float_type(pos))
         for p, r in zip(_array(pos), rast.numpy(), strict=True):
-            with PARALLEL:
+            with _parallel:
                 context.rasterize(p, tri, r)
         ctx.save_for_backward(pos, tri, rast)
         return rast
@@ -101,7 +105,7 @@ class _Interpolate(torch.autograd.Function):
         out = torch.empty(*rast.shape[:3], attr.shape[-1], dtype=attr.dtype)
         attrs = attr.expand(rast.shape[0], -1, -1)
         for a, r, o in zip(_array(attrs), _array(rast), out.numpy(), strict=True):
-            with PARALLEL:
+            with _parallel:
                 cpu.interpolate(a, r, _array(tri), o)
         return out
 
@@ -125,7 +129,7 @@ class _Texture(torch.autograd.Function):
         out = torch.empty(*uv.shape[:3], tex.shape[-1], dtype=tex.dtype)
         textures = tex.expand(uv.shape[0], -1, -1, -1)
         for t, c, o in zip(_array(textures), _array(uv), out.numpy(), strict=True):
-            with PARALLEL:
+            with _parallel:
                 cpu.texture(t, c.reshape(-1, 2), o.reshape(-1, tex.shape[-1]))
         return out
 
@@ -149,7 +153,7 @@ class _Antialias(torch.autograd.Function):
         ctx.save_for_backward(color, rast, pos, tri, opposite)
         out = torch.empty_like(color, memory_format=torch.contiguous_format)
         for c, r, p, o in zip(_array(color), _array(rast), _array(pos), out.numpy(), strict=True):
-            with PARALLEL:
+            with _parallel:
                 cpu.antialias(c, r, p, _array(tri), _array(opposite), o)
         return out
 
