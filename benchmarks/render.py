@@ -1,4 +1,4 @@
-"""Frames a second of the renderer on the CPU by size and threads, and the share of each pass.
+"""Frames a second of the renderer on the CPU by size and threads that draw side by side, and the share of each pass.
 
     python -m benchmarks.render [--avatar ines] [--no-peer]
 
@@ -9,9 +9,9 @@ Each figure is the best of several runs; CPU time stands beside it, which a busy
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import torch
 import tyro
@@ -58,16 +58,18 @@ def best(run: Callable[[], None], runs: int) -> tuple[float, float]:
 def time_pictures(renderer: Renderer, size: int, threads: int, config: RenderSpeedConfig) -> dict[str, float]:
     """Print frames a second of one size; return the seconds of each pass."""
     weights, head = perform(config.frames, len(renderer.avatar.target_names))
-    look, camera, out = Look((size, size)), renderer.camera(), np.empty((size, size, 3), np.uint8)
-    numba.set_num_threads(threads)
-    renderer.picture(weights[0], head[0], look=look, camera=camera, out=out)
-    before = renderer.pass_seconds
+    look, camera = Look((size, size)), renderer.camera()
+    with ThreadPoolExecutor(threads) as pool:
 
-    def run() -> None:
-        for frame in range(config.frames):
-            renderer.picture(weights[frame], head[frame], look=look, camera=camera, out=out)
+        def draw(frame: int) -> None:
+            renderer.picture(weights[frame], head[frame], look=look, camera=camera)
 
-    wall, cpu = best(run, config.runs)
+        def run() -> None:
+            list(pool.map(draw, range(config.frames)))
+
+        run()
+        before = renderer.pass_seconds
+        wall, cpu = best(run, config.runs)
     print(
         f"{size:5d} x {size:<5d} {threads} thread{'s' if threads > 1 else ' '} {config.frames / wall:7.1f} frames/s"
         f" {1000 * wall / config.frames:7.2f} ms a frame, {1000 * cpu / config.frames:6.2f} ms of CPU",
@@ -98,7 +100,7 @@ def main(config: RenderSpeedConfig) -> None:
     if os.getloadavg()[0] > 0.5:
         print(f"the machine is busy (load {os.getloadavg()[0]:.1f}): frames/s are a lower bound, go by CPU time")
     for size in config.sizes:
-        for threads in [t for t in (1, 2, 4, 8, 16) if t <= numba.config.NUMBA_NUM_THREADS]:  # type: ignore[attr-defined]
+        for threads in [t for t in (1, 2, 4, 8, 16) if t <= cores]:
             seconds = time_pictures(renderer, size, threads, config)
         total = sum(seconds.values())
         print("      " + ", ".join(f"{name} {100 * s / total:.0f} %" for name, s in seconds.items()))

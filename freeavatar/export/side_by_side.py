@@ -43,20 +43,20 @@ class Puppet:
     def __init__(self, renderer: Renderer, controls: Controls, *, size: int, framing: Framing = "face") -> None:
         self._renderer, self._controls = renderer, controls
         self._look, self._camera = Look((size, size)), renderer.camera(framing)
-        self.workers = min(os.cpu_count() or 1, MOST_WORKERS) if renderer.batch == 1 else 1
+        self._batch = renderer.batch((size, size))
+        self.workers = 1 if renderer.is_on_gpu else min(os.cpu_count() or 1, MOST_WORKERS)
         """Threads that may draw it side by side."""
         self._first, self._pictures = 0, np.empty((0, size, size, 3), np.uint8)
 
     def render(self, index: int) -> np.ndarray:
         """Picture of one frame, ``(size, size, 3)`` uint8; it is the caller's.
 
-        Threads may ask side by side where the renderer's batch is 1; else frames are asked for in order.
+        So many threads as there are workers may ask side by side; one asks for frames in order.
         """
-        batch = self._renderer.batch
-        if batch == 1:
+        if self._batch == 1:
             return self._draw(slice(index, index + 1))[0]
         if not self._first <= index < self._first + len(self._pictures):
-            self._first, self._pictures = index, self._draw(slice(index, index + batch))
+            self._first, self._pictures = index, self._draw(slice(index, index + self._batch))
         return self._pictures[index - self._first]
 
     def _draw(self, part: slice) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Wrinkles on shaded points: the normal tilts with the slope of the folds, and furrows are darker."""
+"""How texture coordinates lie on skin, along which wrinkles tilt the normal; and how dark furrows are."""
 
 import numpy as np
 

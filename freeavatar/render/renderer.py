@@ -1,9 +1,11 @@
 """Avatar and rig weights in, picture out."""
 
+import importlib.util
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,8 +24,24 @@ if TYPE_CHECKING:
     from freeavatar.render.differentiable.renderer import DifferentiableRenderer
 
 
-GPU_BATCH = 16
-"""Pictures that a GPU draws together."""
+_log = logging.getLogger(__name__)
+
+GPU_BATCH, GPU_PIXELS = 16, 2**22
+"""Pictures that a GPU draws together at most, and their pixels."""
+
+
+@cache
+def _gpu_draws() -> bool:
+    """Whether what draws on a GPU is installed; warns once where it is not."""
+    for name in ("torch", "nvdiffrast"):
+        try:
+            is_there = importlib.util.find_spec(name) is not None
+        except ImportError:
+            is_there = False
+        if not is_there:
+            _log.warning("%s is not installed: avatars are drawn on the CPU.", name)
+            return False
+    return True
 
 
 class Renderer:
@@ -56,9 +74,9 @@ class Renderer:
         return PackedAvatar(self.avatar)
 
     @cached_property
-    def _is_fused(self) -> bool:
-        """Whether numba draws the pictures: everywhere but where nvdiffrast serves."""
-        return not self._asked.startswith("cuda") or self.differentiable.device.type == "cpu"
+    def is_on_gpu(self) -> bool:
+        """Whether nvdiffrast draws the pictures; else numba does."""
+        return self._asked.startswith("cuda") and _gpu_draws() and self.differentiable.device.type == "cuda"
 
     def camera(self, framing: Framing = "face") -> Camera:
         """The camera for a square picture of the face, or of the bust: head, hair and neck."""
@@ -112,7 +130,7 @@ class Renderer:
                 f"and {shape} uint8"
             )
         turn = np.eye(3, dtype=np.float32) if head is None else head_matrix(np.asarray(head))
-        if self._is_fused:
+        if not self.is_on_gpu:
             with self._take_fused() as fused:
                 fused.draw(weights, turn, look, camera, out, view=view)
             return out
@@ -132,10 +150,9 @@ class Renderer:
         finally:
             self._idle.append(fused)
 
-    @property
-    def batch(self) -> int:
-        """How many pictures are best drawn together."""
-        return 1 if self._is_fused else GPU_BATCH
+    def batch(self, size: tuple[int, int]) -> int:
+        """How many pictures of ``size`` ``(H, W)`` are best drawn together; if it is 1, threads draw side by side."""
+        return 1 if not self.is_on_gpu else max(1, min(GPU_BATCH, GPU_PIXELS // (size[0] * size[1])))
 
     def pictures(self, weights: np.ndarray, heads: np.ndarray, *, look: Look, camera: Camera) -> np.ndarray:
         """What :meth:`picture` draws of several poses: on a GPU all together, on the CPU one after the other.
@@ -150,7 +167,7 @@ class Renderer:
             sRGB, ``(N, H, W, 3)`` uint8; with straight alpha, ``(N, H, W, 4)``, where the look has no background.
         """
         out = np.empty((len(weights), *look.size, 4 if look.background is None else 3), np.uint8)
-        if self._is_fused:
+        if not self.is_on_gpu:
             for row, head, picture in zip(weights, heads, out, strict=True):
                 self.picture(row, head, look=look, camera=camera, out=picture)
         else:

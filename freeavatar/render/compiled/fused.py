@@ -8,7 +8,7 @@ from time import perf_counter
 import numpy as np
 
 from freeavatar.render.camera import Camera
-from freeavatar.render.compiled import lanes, pose, resolve
+from freeavatar.render.compiled import lanes, pose, resolve, shadow
 from freeavatar.render.compiled.kernels import ROW
 from freeavatar.render.compiled.packing import PackedAvatar, pack_lighting
 from freeavatar.render.compiled.raster import Raster
@@ -84,7 +84,7 @@ class FusedRenderer:
             self._lit = (look.lighting, pack_lighting(look.lighting, self._packed.avatar.positions))
         if self._backdrop[0] != (look.size, look.background):
             ramp = np.linspace(0, 1, 2 * height).reshape(-1, 2).mean(1)[:, None]
-            top, bottom = (np.array(c) * 255 for c in look.background or ((0, 0, 0), (0, 0, 0)))
+            top, bottom = (np.clip(c, 0, 1) * 255 for c in look.background or ((0, 0, 0), (0, 0, 0)))
             self._backdrop = ((look.size, look.background), (top + ramp * (bottom - top)).astype(np.float32))
 
     def _draw(
@@ -138,7 +138,7 @@ class FusedRenderer:
         self._shadow.project(self._posed, to_light)
         self._shadow.bin()
         self._shadow.fill()
-        resolve.depth_moments(
+        shadow.depth_moments(
             self._shadow.ids, self._shadow.depths, np.float32(EMPTY), _KERNEL, self._blur, self._blurred, self._moments
         )
 

@@ -1,4 +1,4 @@
-"""The formulas of ``shading.py`` for numba, over queues of points laid out so that the compiler fills its lanes.
+"""The formulas of ``differentiable/shading.py`` for numba, over queues laid out so that the compiler fills its lanes.
 
 A queue is a flat float32 array: channel ``c`` of point ``i`` lies at ``c * LANES + i``. The distance between channels
 being a constant is what lets LLVM vectorise the loops. All arithmetic is float32.

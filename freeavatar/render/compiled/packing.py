@@ -28,6 +28,7 @@ class PackedAvatar:
         parts = (avatar.positions, avatar.normals, tangents, avatar.uv, base * avatar.colors, skew)
         self.rest = np.zeros((len(avatar.positions), ROW), np.float32)
         np.concatenate(parts, axis=1, out=self.rest)
+        np.nan_to_num(self.rest, copy=False, posinf=0, neginf=0)  # kernels index by what they find here
         self.layers = wrinkles.pack_layers(avatar)
         self.triangles = _front_to_back(avatar)
         self.head = (np.ascontiguousarray(avatar.head_weight, np.float32), avatar.head_pivot.astype(np.float32))

@@ -14,14 +14,15 @@ from freeavatar.render.compiled.lanes import (
     KEY,
     LANES,
     TEXEL,
+    TONE_ENTRIES,
     UV,
     VIEW,
     N,
     index_tones,
     light_queue,
 )
+from freeavatar.render.compiled.shadow import key_light
 from freeavatar.render.compiled.wrinkles import fold
-from freeavatar.render.shadow import BIAS, BLEEDING, LEAST_VARIANCE
 
 ROWS = 16
 """Rows of pixels shaded at a time."""
@@ -131,33 +132,6 @@ class Queues(NamedTuple):
 
 _ONE, _ZERO, _TINY = F(1), F(0), F(1e-12)
 _PIXEL = F((2 * SUBPIXELS) ** 2)
-_BIAS, _LEAST_VARIANCE = F(BIAS), F(LEAST_VARIANCE)
-_BLEEDING, _UNBLEED = F(BLEEDING), F(1 / (1 - BLEEDING))
-
-
-@njit(**INLINE)
-def _key_light(x, y, z, matrix, moments, strength):
-    """How much of the key light arrives at a point of the world; as :func:`shadow.key_light`."""
-    size = moments.shape[0]
-    u = matrix[0, 0] * x + matrix[0, 1] * y + matrix[0, 2] * z + matrix[0, 3]
-    v = matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2] * z + matrix[1, 3]
-    depth = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2] * z + matrix[2, 3]
-    half, last = F(size) * F(0.5), F(size - 1)
-    u = min(max((u + _ONE) * half - F(0.5), _ZERO), last)
-    v = min(max((v + _ONE) * half - F(0.5), _ZERO), last)
-    x0, y0 = min(np.int64(u), size - 2), min(np.int64(v), size - 2)
-    fx, fy = u - F(x0), v - F(y0)
-    top = moments[y0, x0, 0] + fx * (moments[y0, x0 + 1, 0] - moments[y0, x0, 0])
-    bottom = moments[y0 + 1, x0, 0] + fx * (moments[y0 + 1, x0 + 1, 0] - moments[y0 + 1, x0, 0])
-    mean = top + fy * (bottom - top)
-    behind = depth - _BIAS - mean
-    if behind <= _ZERO:
-        return _ONE
-    top = moments[y0, x0, 1] + fx * (moments[y0, x0 + 1, 1] - moments[y0, x0, 1])
-    bottom = moments[y0 + 1, x0, 1] + fx * (moments[y0 + 1, x0 + 1, 1] - moments[y0 + 1, x0, 1])
-    variance = max(top + fy * (bottom - top) - mean * mean, _LEAST_VARIANCE)
-    lit = (variance / (variance + behind * behind) - _BLEEDING) * _UNBLEED
-    return _ONE - strength * (_ONE - min(max(lit, _ZERO), _ONE))
 
 
 @njit(**LOOSE)
@@ -171,10 +145,10 @@ def _read_texture(q, count, slopes, right, down, texels, place, linear):
         x0, y0 = np.int64(np.floor(x)), np.int64(np.floor(y))
         fx, fy = x - F(x0), y - F(y0)
         x1, y1 = x0 + 1, y0 + 1
-        if x0 < 0 or x1 >= width:
-            x0, x1 = x0 % width, x1 % width
-        if y0 < 0 or y1 >= height:
-            y0, y1 = y0 % height, y1 % height
+        if x0 < 0 or x0 >= width - 1:
+            x0, x1 = x0 % width, (x0 % width + 1) % width
+        if y0 < 0 or y0 >= height - 1:
+            y0, y1 = y0 % height, (y0 % height + 1) % height
         a, b = np.uint64(start + 3 * (y0 * width + x0)), np.uint64(start + 3 * (y0 * width + x1))
         c, d = np.uint64(start + 3 * (y1 * width + x0)), np.uint64(start + 3 * (y1 * width + x1))
         for k in range(3):
@@ -263,7 +237,8 @@ def _add(queues, k, first, tones):
     for i in range(queues.counts[k]):
         pixel, weight = queues.pixels[k, i] + first, queues.weights[k, i]
         for c in range(3):
-            queues.totals[pixel, c] += weight * tones[np.int64(q[TEXEL + c * N + i])]
+            place = min(max(np.int64(q[TEXEL + c * N + i]), 0), TONE_ENTRIES - 1)
+            queues.totals[pixel, c] += weight * tones[place]
         queues.totals[pixel, 3] += weight
 
 
@@ -280,7 +255,7 @@ def _flush(queues, k, width, height, mesh, materials, layers, scene, tones):
         key = _ONE
         if scene.shadow > 0:
             x, y, z = points[ROW * i], points[ROW * i + 1], points[ROW * i + 2]
-            key = _key_light(x, y, z, scene.to_key, scene.moments, scene.shadow)
+            key = key_light(x, y, z, scene.to_key, scene.moments, scene.shadow)
         q[KEY + i] = key
     _turn_over(points, count, scene.eye, q)
     if materials.folds[m] and layers.amounts.any():
@@ -494,49 +469,3 @@ def resolve(ids, plane, step, mesh, materials, layers, scene, tones, backdrop, q
     flat, stride = ids.reshape(-1), ids.shape[1]
     for top in range(0, out.shape[0], ROWS):
         _resolve_band(top, queues, flat, stride, plane, step, mesh, materials, layers, scene, tones, backdrop, out)
-
-
-@njit(**BARE)
-def _blur_row(ids, depths, empty, kernel, padded, out):
-    """Blur depth and squared depth of one row of a map, the two beside one another, ``(2 S,)`` float32."""
-    size, reach = ids.shape[0], len(kernel) // 2
-    for x in range(-reach, size + reach):
-        at = min(max(x, 0), size - 1)
-        depth = depths[at] if ids[at] >= 0 else empty
-        padded[2 * (x + reach)], padded[2 * (x + reach) + 1] = depth, depth * depth
-    out[:] = 0
-    for k in range(len(kernel)):
-        for j in range(2 * size):
-            out[j] += kernel[k] * padded[2 * k + j]
-
-
-@njit(**BARE)
-def _blur_column(y, kernel, rows, out):
-    """The other half of the blur: row ``y`` of what :func:`_blur_row` made ``(S, 2 S)``."""
-    size, reach = rows.shape[0], len(kernel) // 2
-    out[:] = 0
-    for k in range(len(kernel)):
-        row = rows[min(max(y + k - reach, 0), size - 1)]
-        for j in range(2 * size):
-            out[j] += kernel[k] * row[j]
-
-
-@njit(**BARE)
-def depth_moments(ids, depths, empty, kernel, padded, rows, moments):
-    """Blurred depth and squared depth of a map; as :func:`shadow.shadow_moments`.
-
-    Args:
-        ids: triangle of each texel, ``(S, S)`` int32.
-        depths: ``(S, S)`` float32.
-        empty: depth where there is none.
-        kernel: of the blur, ``(9,)`` float32.
-        padded: scratch, ``(2 (S + 8),)`` float32.
-        rows: scratch, ``(S, 2 S)`` float32.
-        moments: written, ``(S, S, 2)`` float32.
-    """
-    size = ids.shape[0]
-    flat = moments.reshape(size, 2 * size)
-    for y in range(size):
-        _blur_row(ids[y], depths[y], empty, kernel, padded, rows[y])
-    for y in range(size):
-        _blur_column(y, kernel, rows, flat[y])

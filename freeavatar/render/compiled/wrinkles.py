@@ -1,4 +1,4 @@
-"""The formulas of ``folds.py`` for numba, over the queues of ``lanes.py``."""
+"""The formulas of ``differentiable/folds.py`` for numba, over the queues of ``lanes.py``."""
 
 from typing import NamedTuple
 

@@ -1,11 +1,12 @@
 """Stages that work at the same time: order, errors, cancel, memory."""
 
+import random
 import threading
 import time
 
 import pytest
 
-from freeavatar.pipeline.stages import ahead
+from freeavatar.pipeline.stages import AHEAD, ahead, side_by_side
 
 
 def test_items_come_in_order_from_another_thread() -> None:
@@ -66,5 +67,47 @@ def test_closing_ends_the_stage_and_what_feeds_it() -> None:
     stage = ahead(ahead(items()))
     assert next(stage) == 0
     stage.close()
+    assert closed == [True]
+    assert not any(thread.name.startswith("stage") for thread in threading.enumerate())
+
+
+def test_what_is_made_side_by_side_comes_in_order() -> None:
+    rng, threads = random.Random(0), set()
+
+    def work(k: int) -> int:
+        threads.add(threading.get_ident())
+        time.sleep(rng.uniform(0, 0.005))
+        return k * k
+
+    assert list(side_by_side(range(60), work, workers=3)) == [k * k for k in range(60)]
+    assert len(threads) == 3
+
+
+def test_side_by_side_takes_few_items_before_their_turn() -> None:
+    taken: list[int] = []
+    stage = side_by_side((taken.append(k) or k for k in range(100)), lambda k: k, workers=2)
+    assert next(stage) == 0
+    assert len(taken) == 2 + AHEAD + 1
+    stage.close()
+
+
+def test_an_error_side_by_side_arrives_in_its_turn_and_ends_all() -> None:
+    closed = []
+
+    def items():
+        try:
+            yield from range(1000)
+        finally:
+            closed.append(True)
+
+    def work(k: int) -> int:
+        if k == 2:
+            raise ValueError("broken frame")
+        return k
+
+    stage = side_by_side(items(), work, workers=2)
+    assert [next(stage), next(stage)] == [0, 1]
+    with pytest.raises(ValueError, match="broken frame"):
+        next(stage)
     assert closed == [True]
     assert not any(thread.name.startswith("stage") for thread in threading.enumerate())

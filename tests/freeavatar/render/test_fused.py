@@ -12,6 +12,7 @@ from freeavatar.avatars import Avatar, Corrective, Material, load_avatar
 from freeavatar.avatars.avatar import Surface
 from freeavatar.render import Camera, Light, Lighting, Look, Renderer
 from freeavatar.render.compiled.raster import Raster
+from freeavatar.render.compiled.resolve import STRAIGHT
 from freeavatar.render.compiled.visibility import canonical_order
 from tests.meshes import AVATAR, CAMERA, SIZE, ball, crumbled, make_avatar, nearest, soup, wrinkled
 
@@ -77,6 +78,21 @@ def test_every_surface_looks_the_same_on_both_paths(surface: Surface, has_textur
     found = difference(Renderer(avatar), np.array([0.3, 0.5]), HEAD, Look((96, 96)), CAMERA)
     assert found.mean() < (1.2 if surface == "hair" else 1)
     assert (found > 6).mean() < 0.04
+
+
+@pytest.mark.parametrize("size", [(400, 400), (401, 399)])
+@pytest.mark.parametrize("background", [Look().background, None])
+@pytest.mark.parametrize("has_texture", [False, True])
+def test_pixels_lit_together_look_the_same(size: tuple[int, int], background: object, has_texture: bool) -> None:
+    rng = np.random.default_rng(0)
+    texture = np.kron(rng.integers(60, 255, (3, 4, 3)), np.ones((5, 5, 1))).astype(np.uint8) if has_texture else None
+    avatar = wrinkled(replace(make_avatar(3), materials=(Material("m", (0.9, 0.7, 0.6), 0.3, texture, "skin"),)))
+    renderer, look = Renderer(avatar), Look(size, background=background)
+    found = difference(renderer, np.array([0.3, 0.1]), HEAD, look, CAMERA)
+    assert found.mean() < 0.6
+    assert (found > 6).mean() < 0.02
+    bend = renderer._made[0]._bend
+    assert (bend >= 0).any() and (bend[bend >= 0] < STRAIGHT**2).mean() > 0.5
 
 
 @pytest.mark.parametrize("lights", [0, 1, 2, 5])
@@ -231,6 +247,20 @@ def test_materials_out_of_range_still_draw() -> None:
         assert difference(Renderer(odd), np.zeros(2), None, SMALL, CAMERA).mean() < 1.5
 
 
+@pytest.mark.parametrize("column", ["uv", "colors"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
+def test_textures_are_read_where_coordinates_are_no_numbers(column: str, value: float) -> None:
+    texture = np.full((3, 4, 3), 200, np.uint8)
+    odd = replace(AVATAR, materials=(Material("m", (1.0, 1.0, 1.0), 0.5, texture, "skin"),))
+    odd = replace(odd, **{column: np.full_like(getattr(odd, column), value)})
+    assert Renderer(odd).picture(np.zeros(2), look=SMALL, camera=CAMERA).shape == (48, 48, 3)
+
+
+def test_backgrounds_beyond_white_are_white() -> None:
+    bright = replace(SMALL, background=((1.4, 1.0, -0.2), (1.4, 1.0, -0.2)))
+    assert Renderer(AVATAR).picture(np.zeros(2), look=bright, camera=CAMERA)[0, 0].tolist() == [255, 255, 0]
+
+
 def test_normals_and_weights_that_are_no_numbers_end_nothing() -> None:
     odd = replace(AVATAR, normals=np.full_like(AVATAR.normals, np.nan))
     assert Renderer(odd).picture(np.zeros(2), look=SMALL, camera=CAMERA).shape == (48, 48, 3)
@@ -245,7 +275,7 @@ def test_arguments_of_the_wrong_shape_are_named(renderer: Renderer) -> None:
         renderer.picture(np.zeros(2), look=SMALL, out=np.zeros((4, 4, 3), np.uint8))
 
 
-def test_pictures_asked_for_from_several_threads_are_right(renderer: Renderer) -> None:
+def test_pictures_drawn_side_by_side_are_right(renderer: Renderer) -> None:
     rng = np.random.default_rng(0)
     weights = rng.uniform(0, 1, (8, 2))
     expected = [renderer.picture(w, look=SMALL, camera=CAMERA) for w in weights]

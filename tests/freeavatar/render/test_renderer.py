@@ -91,17 +91,18 @@ def test_a_batch_equals_its_items(renderer: Renderer) -> None:
         torch.testing.assert_close(batch[part], single, atol=1e-3, rtol=0)
 
 
-@pytest.mark.parametrize("is_fused", [True, False])
-def test_pictures_drawn_together_are_those_drawn_alone(is_fused: bool) -> None:
+@pytest.mark.parametrize("is_on_gpu", [False, True])
+def test_pictures_drawn_together_are_those_drawn_alone(is_on_gpu: bool) -> None:
     """The second way is a GPU's, which draws in torch."""
     renderer, look, rng = Renderer(AVATAR), Look((40, 40)), np.random.default_rng(0)
-    renderer._is_fused = is_fused
+    renderer.is_on_gpu = is_on_gpu
     weights, heads = rng.uniform(0, 1, (3, 2)).astype(np.float32), rng.uniform(-20, 20, (3, 3)).astype(np.float32)
     together = renderer.pictures(weights, heads, look=look, camera=CAMERA)
     for row, head, found in zip(weights, heads, together, strict=True):
         alone = renderer.picture(row, head, look=look, camera=CAMERA)
         np.testing.assert_allclose(found.astype(int), alone, atol=1)
-    assert renderer.batch == (1 if is_fused else GPU_BATCH)
+    assert renderer.batch((512, 512)) == (GPU_BATCH if is_on_gpu else 1)
+    assert renderer.batch((4000, 4000)) == 1
 
 
 def test_targets_move_what_they_should(renderer: Renderer) -> None:
