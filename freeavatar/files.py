@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
@@ -97,3 +98,11 @@ def _file_digest(path: Path, _size: int, _modified: int) -> str:
 def data_url(mime: str, data: bytes) -> str:
     """A file as a ``data:`` URL, for pages."""
     return f"data:{mime};base64,{base64.b64encode(data).decode()}"
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module can be imported; it is not."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:
+        return False

@@ -32,6 +32,21 @@ def test_library_and_app_are_imported():
     assert done.returncode == 0, done.stderr
 
 
+def test_a_gpu_is_left_alone_where_nothing_draws_on_it():
+    code = """
+import numpy as np
+from freeavatar.avatars import load_avatar
+from freeavatar.render import Look, Renderer
+avatar = load_avatar("ines")
+weights, look = np.zeros(len(avatar.target_names), np.float32), Look((32, 32))
+pictures = [Renderer(avatar, device=device).picture(weights, look=look) for device in ("cpu", "cuda")]
+assert (pictures[0] == pictures[1]).all()
+"""
+    done = run(code)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("torch is not installed: avatars are drawn on the CPU.") == 1
+
+
 def test_faces_are_encoded_and_decoded():
     code = """
 import json, numpy as np
@@ -63,4 +78,4 @@ def test_what_takes_torch_says_so_in_a_sentence(tmp_path):
 def test_training_says_what_it_takes():
     done = run("from training.engine.devices import check_device; check_device('cpu')")
     assert done.returncode == 1
-    assert "InputError: training takes torch, torchvision and timm, and timm is not installed" in done.stderr
+    assert "InputError: training takes torch, torchvision, timm, onnx and onnxscript, and torch is not" in done.stderr

@@ -14,7 +14,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from freeavatar.errors import WeightsError
-from freeavatar.files import file_digest
+from freeavatar.files import file_digest, is_installed
 from freeavatar.models.config import decoder_config, encoder_config, graph_settings, known_identities, read_config
 from freeavatar.models.decoder import RigDecoder
 from freeavatar.models.encoder import Encoder
@@ -40,6 +40,18 @@ class Bundle:
     """Twelve hex digits of what it was loaded from, for results to name."""
     device: str = "cpu"
     """Where it runs, as :func:`freeavatar.models.choose_device` says."""
+
+    def open(self) -> "Bundle":
+        """Read all networks now.
+
+        Raises:
+            WeightsError: one is damaged, or does not run on the device.
+        """
+        self.encoder.graph.open()
+        self.decoder.graph.open()
+        if self.identity_encoder is not None:
+            self.identity_encoder.graph.open()
+        return self
 
 
 def load_bundle(folder: Path = DEFAULT_WEIGHTS, *, device: str = "cpu") -> Bundle:
@@ -86,10 +98,10 @@ def _load_identities(folder: Path, known: dict[str, tuple[str, ...]]) -> Identit
 
 
 def check_parts(folder: Path) -> dict[str, Any]:
-    """See that a bundle's weights are whole, with or without graphs, and return its config.json.
+    """See that a bundle's files can be read, with or without graphs, and return its config.json.
 
     Raises:
-        WeightsError: files are missing or damaged, of another version, or do not fit one another.
+        WeightsError: files are missing or damaged, of another version, or encoder and decoder do not fit one another.
     """
     config = read_config(folder)
     encoder_config(folder, config)
@@ -128,16 +140,22 @@ def complete_bundle(folder: Path) -> list[Path]:
     ]  # fmt: skip
     if not due:
         return []
-    try:
-        from freeavatar.networks.convert import write_graph
-    except ImportError as error:
+    missing = missing_modules()
+    if missing:
         raise WeightsError(
             "writing {} takes torch, torchvision, timm, onnx and onnxscript, and {} is not installed: install them, or "
             "take a bundle that has it.",
             graph_path(folder, due[0]),
-            error.name,
-        ) from error
+            missing[0],
+        )
+    from freeavatar.networks.convert import write_graph
+
     return [write_graph(folder, name) for name in due]
+
+
+def missing_modules() -> list[str]:
+    """What writing graphs takes and is not installed."""
+    return [name for name in ("torch", "torchvision", "timm", "onnx", "onnxscript") if not is_installed(name)]
 
 
 def bundle_id(folder: Path) -> str:

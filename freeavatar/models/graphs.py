@@ -7,6 +7,7 @@ what it was made from, so that it does not run on others.
 import hashlib
 import json
 import os
+import shlex
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,24 +39,37 @@ class Graph:
         """The outputs for inputs by name, float32.
 
         Raises:
+            WeightsError: ONNX Runtime does not take the file, or the device has no room.
+        """
+        session = self.open()
+        try:
+            return session.run(None, inputs)
+        except Exception as error:
+            raise self._failure(error) from error
+
+    def open(self) -> onnxruntime.InferenceSession:
+        """What runs it, opened at first use.
+
+        Raises:
             WeightsError: ONNX Runtime does not take the file.
         """
-        return self._open().run(None, inputs)
-
-    def _open(self) -> onnxruntime.InferenceSession:
         with self._lock:
             if self._session is None:
                 options = onnxruntime.SessionOptions()
                 options.intra_op_num_threads = min(_MOST_THREADS, os.cpu_count() or 1)
                 # The other cores are the detector's: threads would spin between frames.
                 options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+                providers = providers_of(self._device)
                 try:
-                    self._session = onnxruntime.InferenceSession(
-                        self._path, options, providers=providers_of(self._device)
-                    )
+                    self._session = onnxruntime.InferenceSession(self._path, options, providers=providers)
                 except Exception as error:
-                    raise WeightsError("{} is damaged ({}): take the whole bundle again.", self._path, error) from error
+                    raise self._failure(error) from error
             return self._session
+
+    def _failure(self, error: Exception) -> WeightsError:
+        if self._device == "cpu":
+            return WeightsError("{} is damaged ({}): take the whole bundle again.", self._path, error)
+        return WeightsError("{} does not run on {} ({}): use --device cpu.", self._path, self._device, error)
 
 
 def graph_path(folder: Path, name: str) -> Path:
@@ -101,9 +115,9 @@ def open_graph(folder: Path, name: str, settings: Mapping[str, Any], device: str
     """
     if not is_current(folder, name, settings):
         raise WeightsError(
-            "{} is missing or was made from other weights: take all files from one bundle, or write it by `python -m "
-            "freeavatar models convert {}`.",
+            "{} is missing or was made from other weights: take all files from one bundle, or write it by `models "
+            "convert {}`.",
             graph_path(folder, name),
-            folder,
+            shlex.quote(str(folder)),
         )
     return Graph(graph_path(folder, name), device)

@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from freeavatar.errors import InputError, WeightsError
 from freeavatar.files import make_folder, replacing
-from freeavatar.models.bundle import DEFAULT_WEIGHTS, Bundle, bundle_id, complete_bundle, load_bundle
+from freeavatar.models.bundle import DEFAULT_WEIGHTS, Bundle, bundle_id, complete_bundle, load_bundle, missing_modules
 from freeavatar.models.graphs import GRAPHS
 from freeavatar.paths import bundles_folder
 
@@ -122,7 +122,7 @@ def adopt_bundle(name: str) -> Entry:
     folder = find_bundle(name)
     if folder != DEFAULT_WEIGHTS and folder.parent != bundles_folder():
         raise WeightsError("{} is not in the library: take it in by `models import {}` first.", name, name)
-    open_bundle(folder)
+    open_bundle(folder).open()
     history = _history()
     entry = _entry(folder, "")
     if entry.name != history[-1]:
@@ -140,7 +140,7 @@ def roll_back() -> Entry:
     if len(history) < 2:
         raise WeightsError("nothing was adopted before: there is nothing to go back to.")
     folder = find_bundle(history[-2])
-    open_bundle(folder)
+    open_bundle(folder).open()
     _write_history(history[:-1])
     return _entry(folder, history[-2])
 
@@ -173,10 +173,12 @@ def add_bundle(
                 if _is_network(path.name):
                     shutil.copyfile(path, made / path.name)
             complete_bundle(made)
-            load_bundle(made)
+            load_bundle(made).open()
             (made / LINEAGE).write_text(json.dumps({**lineage, "id": identity}, indent=1))
             (made / METRICS).write_text(json.dumps(metrics or {}, indent=1))
             (made / CARD).write_text(card or f"# {lineage.get('title', identity)}\n")
+    else:
+        complete_bundle(home)
     return _entry(home, _history()[-1])
 
 
@@ -225,7 +227,10 @@ def _add_with_papers(folder: Path, title: str) -> Entry:
 def _unpack(path: Path, folder: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
-            members = [member for member in archive.infolist() if _is_part(member.filename)]
+            # A graph is no part of the id, so where it can be written anew a stranger's is not taken.
+            endings = () if missing_modules() else (".onnx",)
+            listed = (member for member in archive.infolist() if _is_part(member.filename))
+            members = [member for member in listed if not member.filename.endswith(endings)]
             if "config.json" not in {member.filename for member in members}:
                 raise WeightsError("{} holds no bundle: give a zip that `models export` wrote.", path)
             if sum(member.file_size for member in members) > _LARGEST:

@@ -114,7 +114,11 @@ def _point_at(model: onnx.ModelProto, weights: Path) -> None:
     for initializer in model.graph.initializer:
         name, found = initializer.name, state.get(initializer.name)
         if found is None or found.dtype != "float16" or list(found.shape) != list(initializer.dims):
-            raise WeightsError("{} does not fit its config.json ({}): take all files from one bundle.", weights, name)
+            raise WeightsError(
+                "{} does not fit its config.json, or is not in half precision ({}): take all files from one bundle.",
+                weights,
+                name,
+            )
         first, last = header[name]["data_offsets"]
         half = onnx.TensorProto(
             name=f"{name}.half", data_type=onnx.TensorProto.FLOAT16, dims=initializer.dims,

@@ -1,6 +1,5 @@
 """Avatar and rig weights in, picture out."""
 
-import importlib.util
 import logging
 import threading
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from freeavatar.avatars.avatar import Avatar
+from freeavatar.files import is_installed
 from freeavatar.framing import Framing
 from freeavatar.render.camera import Camera, frame
 from freeavatar.render.compiled.fused import PASSES, FusedRenderer
@@ -34,11 +34,7 @@ GPU_BATCH, GPU_PIXELS = 16, 2**22
 def _gpu_draws() -> bool:
     """Whether what draws on a GPU is installed; warns once where it is not."""
     for name in ("torch", "nvdiffrast"):
-        try:
-            is_there = importlib.util.find_spec(name) is not None
-        except ImportError:
-            is_there = False
-        if not is_there:
+        if not is_installed(name):
             _log.warning("%s is not installed: avatars are drawn on the CPU.", name)
             return False
     return True

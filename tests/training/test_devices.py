@@ -9,7 +9,7 @@ import torch
 
 from freeavatar.errors import InputError
 from training.engine import devices
-from training.engine.devices import check_device, choose_device, visible_devices
+from training.engine.devices import check_device, torch_device, visible_devices
 from training.engine.stage import EngineConfig, device_of
 
 
@@ -87,7 +87,7 @@ def test_a_stage_runs_on_the_gpu_that_it_names(gpus, monkeypatch):
     assert device("cuda:1") == "cuda:1" and device("cuda") == "cuda" and device("cuda", 2, 4) == "cuda:2"
     with pytest.raises(InputError, match="several processes want one each"):
         device("cuda:1", 0, 2)
-    assert choose_device("cuda:3").index == 3
+    assert torch_device("cuda:3").index == 3
     for name in ("cuda:4", "cuda:x", "cpu:0", "tpu"):
         with pytest.raises(InputError, match="device"):
-            choose_device(name)
+            torch_device(name)

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import pynvml
 
 from freeavatar.errors import InputError
+from freeavatar.models.bundle import missing_modules
 from freeavatar.models.device import missing_device, parse_device
 
 if TYPE_CHECKING:
     import torch
 
 
-def choose_device(name: str) -> "torch.device":
+def torch_device(name: str) -> "torch.device":
     """``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps`` to a device of torch's that works here; auto is the best.
 
     Raises:
@@ -65,20 +66,20 @@ def check_device(device: str, processes: int = 1, *, is_here: bool = True) -> No
 
 
 def need_torch() -> Any:
-    """Torch, where it is installed.
+    """Torch, where it is installed with all that training and publishing take.
 
     Raises:
-        InputError: it is not.
+        InputError: something is not.
     """
-    try:
-        import timm  # noqa: F401
-        import torch
-    except ImportError as error:
+    missing = missing_modules()
+    if missing:
         raise InputError(
-            "training takes torch, torchvision and timm, and {} is not installed: `pip install -r requirements.txt` "
-            "brings them.",
-            error.name,
-        ) from error
+            "training takes torch, torchvision, timm, onnx and onnxscript, and {} is not installed: `pip install -r "
+            "requirements.txt` brings them.",
+            missing[0],
+        )
+    import torch
+
     return torch
 
 

@@ -57,7 +57,7 @@ def test_threads_share_a_bundle(whole):
 @pytest.mark.parametrize("name", ["encoder", "decoder", "identity"])
 def test_a_graph_that_is_missing_is_asked_for(folder, name):
     (folder / f"{name}.onnx").unlink()
-    with pytest.raises(WeightsError, match=f"{name}.onnx is missing .* by `python -m freeavatar models convert"):
+    with pytest.raises(WeightsError, match=f"{name}.onnx is missing .* by `models convert"):
         load_bundle(folder)
 
 

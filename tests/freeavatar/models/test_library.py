@@ -100,6 +100,34 @@ def test_a_truncated_file_is_refused_and_the_bundle_in_use_stays(tmp_path, part)
     assert adopted_bundle() == DEFAULT_WEIGHTS
 
 
+def test_a_damaged_graph_is_refused_before_the_bundle_is_used(tmp_path):
+    entry = add_bundle(make_bundle(tmp_path / "one"), lineage={})
+    graph = entry.folder / "encoder.onnx"
+    graph.write_bytes(b"no graph " + graph.read_bytes()[-200:])
+    with pytest.raises(WeightsError, match=r"encoder.onnx is damaged \(.*take the whole bundle again"):
+        adopt_bundle(entry.id)
+    assert adopted_bundle() == DEFAULT_WEIGHTS
+
+
+def test_a_strangers_graph_is_written_anew(tmp_path, user_home):
+    entry = add_bundle(make_bundle(tmp_path / "one"), lineage={})
+    own = (entry.folder / "decoder.onnx").read_bytes()
+    zipped = export_bundle(entry.id, tmp_path / "one.zip")
+    changed = tmp_path / "changed.zip"
+    with zipfile.ZipFile(zipped) as source, zipfile.ZipFile(changed, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name) + (b" " if name == "decoder.onnx" else b""))
+    shutil.rmtree(entry.folder)
+    assert (import_bundle(changed).folder / "decoder.onnx").read_bytes() == own
+
+
+def test_a_bundle_of_the_library_gets_the_graphs_it_lacks(tmp_path):
+    folder = make_bundle(tmp_path / "one")
+    entry = add_bundle(folder, lineage={})
+    (entry.folder / "encoder.onnx").unlink()
+    assert add_bundle(folder, lineage={}).id == entry.id and (entry.folder / "encoder.onnx").is_file()
+
+
 def test_parts_of_two_bundles_do_not_pass_as_one(tmp_path):
     one, two = added(tmp_path, 1), added(tmp_path, 2)
     shutil.copyfile(two.folder / "decoder.safetensors", one.folder / "decoder.safetensors")
