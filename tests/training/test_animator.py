@@ -23,6 +23,7 @@ from freeavatar.networks import (
     to_luma,
 )
 from freeavatar.rig import ARKIT
+from tests.bundles import make_bundle
 from tests.files import ROOT
 from tests.jobs import make_portraits
 from training.data.expressions import ExpressionConfig, Expressions
@@ -325,7 +326,8 @@ def test_mode_test_animates_without_training(actor_frames, tmp_path, capsys):
     from freeavatar.files import write_png
 
     write_png(actor_frames[9], tmp_path / "smile.png")
-    main([str(SHIPPED), "--mode", "test", "--test.source", str(tmp_path / "smile.png"),
+    weights = make_bundle(tmp_path / "weights", has_renderer=True)
+    main([str(SHIPPED), "--mode", "test", "--test.source", str(tmp_path / "smile.png"), "--pretrained", str(weights),
           "--test.out", str(tmp_path / "out"), "--test.avatars", "ines", "pip"])  # fmt: skip
     assert {path.name for path in (tmp_path / "out").glob("*.png")} == {"smile.png"}
     assert "1 frames animated" in capsys.readouterr().out
