@@ -59,7 +59,7 @@ def measure(clip: Path, seconds: int, height: int, avatars: int) -> Cost:
         subprocess.run([sys.executable, "-m", "benchmarks.memory", "loop", *arguments], check=True)
         names = [word for name in builtin_avatars()[:avatars] for word in ("--avatar", name)]
         before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        command = [sys.executable, "-c", _RUN, "animate", str(path), "--out", folder, *names]
+        command = [sys.executable, "-c", _RUN, "animate", str(path), "--out", str(Path(folder) / "out"), *names]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -69,8 +69,9 @@ def measure(clip: Path, seconds: int, height: int, avatars: int) -> Cost:
 _RUN = """
 import resource, sys
 from freeavatar.cli import main
-main(sys.argv[1:])
+failed = main(sys.argv[1:])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+sys.exit(failed)
 """
 
 
