@@ -6,6 +6,7 @@ The weights are safetensors, the networks graphs beside them. :mod:`freeavatar.n
 """
 
 import hashlib
+import importlib.util
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from freeavatar.models.graphs import GRAPHS, graph_path, is_current, open_graph,
 from freeavatar.models.identity import Identities, Identity, IdentityEncoder
 
 DEFAULT_WEIGHTS = Path(__file__).parents[1] / "weights" / "default"
+
+TORCH_PACKAGES = ("torch", "torchvision", "timm", "onnx", "onnxscript")
+"""What training, and writing graphs, take besides what animating does."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,23 @@ class Bundle:
     device: str = "cpu"
     """Where it runs, as :func:`freeavatar.models.choose_device` says."""
 
+    def check(self) -> None:
+        """Read every network now.
+
+        Raises:
+            WeightsError: a graph is damaged, or does not run on the device.
+        """
+        for network in (self.encoder, self.decoder, self.identity_encoder):
+            if network is not None:
+                network.graph.check()
+
 
 def load_bundle(folder: Path = DEFAULT_WEIGHTS, *, device: str = "cpu") -> Bundle:
     """Open all networks; each is read at first use.
 
     Raises:
         WeightsError: files are missing, of another version, or do not fit one another.
+        InputError: there is no such device.
     """
     folder = Path(folder)
     config = read_config(folder)
@@ -65,6 +80,7 @@ def load_encoder(folder: Path = DEFAULT_WEIGHTS, *, device: str = "cpu") -> Enco
 
     Raises:
         WeightsError: config.json or a file of the encoder is missing, of another version, or does not fit.
+        InputError: there is no such device.
     """
     config = read_config(Path(folder))
     made = encoder_config(Path(folder), config)
@@ -86,10 +102,13 @@ def _load_identities(folder: Path, known: dict[str, tuple[str, ...]]) -> Identit
 
 
 def check_parts(folder: Path) -> dict[str, Any]:
-    """See that a bundle's weights are whole, with or without graphs, and return its config.json.
+    """See that a bundle's files of weights are whole, with or without graphs, and return its config.json.
+
+    Whether the weights have the shapes that config.json asks for shows when :mod:`freeavatar.networks` loads them.
 
     Raises:
-        WeightsError: files are missing or damaged, of another version, or do not fit one another.
+        WeightsError: files are missing or damaged, of another version, or the decoder takes other features than the
+            encoder gives.
     """
     config = read_config(folder)
     encoder_config(folder, config)
@@ -121,23 +140,37 @@ def complete_bundle(folder: Path) -> list[Path]:
         WeightsError: the bundle is damaged, or torch is needed and not installed.
         InputError: a file cannot be written.
     """
+    due = lacking_graphs(folder)
+    if not due:
+        return []
+    if missing := missing_packages():
+        raise WeightsError(
+            "writing {} takes packages that are not installed ({}): install requirements.txt or the extra `train`, or "
+            "take a bundle that has it.",
+            graph_path(folder, due[0]),
+            ", ".join(missing),
+        )
+    from freeavatar.networks.convert import write_graph
+
+    return [write_graph(folder, name) for name in due]
+
+
+def lacking_graphs(folder: Path) -> list[str]:
+    """Names of the graphs that a bundle lacks, or that were made from other weights.
+
+    Raises:
+        WeightsError: config.json is missing or damaged.
+    """
     settings = graph_settings(folder, read_config(folder))
-    due = [
+    return [
         name for name in GRAPHS
         if name in settings and weights_path(folder, name).is_file() and not is_current(folder, name, settings[name])
     ]  # fmt: skip
-    if not due:
-        return []
-    try:
-        from freeavatar.networks.convert import write_graph
-    except ImportError as error:
-        raise WeightsError(
-            "writing {} takes torch, torchvision, timm, onnx and onnxscript, and {} is not installed: install them, or "
-            "take a bundle that has it.",
-            graph_path(folder, due[0]),
-            error.name,
-        ) from error
-    return [write_graph(folder, name) for name in due]
+
+
+def missing_packages() -> list[str]:
+    """Those of :data:`TORCH_PACKAGES` that are not installed."""
+    return [name for name in TORCH_PACKAGES if importlib.util.find_spec(name) is None]
 
 
 def bundle_id(folder: Path) -> str:

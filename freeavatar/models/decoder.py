@@ -30,7 +30,7 @@ class RigDecoder:
     """The rig decoder of a bundle; one may serve every thread of a process."""
 
     def __init__(self, config: DecoderConfig, graph: Graph) -> None:
-        self.config, self._graph = config, graph
+        self.config, self.graph = config, graph
 
     def decode(self, features: np.ndarray, code: np.ndarray) -> np.ndarray:
         """Decode rig weights.
@@ -42,4 +42,4 @@ class RigDecoder:
         Returns:
             Rig weights, ``(B, 52)`` float32 in [0, 1], in the order of ``config.controls``.
         """
-        return self._graph.run(feature=features, code=code[None])[0]
+        return self.graph.run(feature=features, code=code[None])[0]

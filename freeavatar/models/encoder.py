@@ -54,7 +54,7 @@ class Encoder:
     """The encoder of a bundle; one may serve every thread of a process."""
 
     def __init__(self, config: EncoderConfig, graph: Graph) -> None:
-        self.config, self._graph = config, graph
+        self.config, self.graph = config, graph
 
     def encode(self, crops: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Encode aligned face crops.
@@ -65,7 +65,7 @@ class Encoder:
         Returns:
             Pooled features ``(B, feature_size)`` and unit-length expression embeddings ``(B, 16)``, float32.
         """
-        feature, embedding = self._graph.run(views=views_of_crops(np.stack(crops), self.config.image_size))
+        feature, embedding = self.graph.run(views=views_of_crops(np.stack(crops), self.config.image_size))
         return feature, embedding
 
 
@@ -79,9 +79,9 @@ def views_of_crops(crops: np.ndarray, size: int) -> np.ndarray:
     Returns:
         Luma, ``(B, 1, size, size)`` float32 in [0, 1].
     """
-    # No matrix product: for one this small BLAS wakes threads, and waits while the detector has their core.
     luma = crops.astype(np.float32) @ (_LUMA / 255)
     left, top, right, bottom = VIEW
+    # Two neighbours each and no matrix product, whose BLAS would wake threads and wait for the detector's core.
     low, share = _taps(top, bottom, crops.shape[1], size)
     rows = luma[:, low] + share[:, None] * (luma[:, low + 1] - luma[:, low])
     low, share = _taps(left, right, crops.shape[2], size)

@@ -7,6 +7,7 @@ what it was made from, so that it does not run on others.
 import hashlib
 import json
 import os
+import shlex
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ import onnxruntime
 
 from freeavatar.errors import WeightsError
 from freeavatar.files import file_digest
-from freeavatar.models.device import providers_of
+from freeavatar.models.device import parse_device, providers_of
 
 GRAPHS = {"encoder": "encoder", "decoder": "decoder", "identity": "renderer"}
 """Which safetensors a graph reads; the identity encoder is a part of the neural renderer."""
@@ -38,9 +39,21 @@ class Graph:
         """The outputs for inputs by name, float32.
 
         Raises:
+            WeightsError: ONNX Runtime does not take the file, or does not run it.
+        """
+        session = self._open()
+        try:
+            return session.run(None, inputs)
+        except Exception as error:
+            raise self._unfit(error) from error
+
+    def check(self) -> list[str]:
+        """Open it now; ONNX Runtime's providers that run it, best first.
+
+        Raises:
             WeightsError: ONNX Runtime does not take the file.
         """
-        return self._open().run(None, inputs)
+        return self._open().get_providers()
 
     def _open(self) -> onnxruntime.InferenceSession:
         with self._lock:
@@ -49,13 +62,22 @@ class Graph:
                 options.intra_op_num_threads = min(_MOST_THREADS, os.cpu_count() or 1)
                 # The other cores are the detector's: threads would spin between frames.
                 options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+                providers = providers_of(self._device)
                 try:
-                    self._session = onnxruntime.InferenceSession(
-                        self._path, options, providers=providers_of(self._device)
-                    )
+                    self._session = onnxruntime.InferenceSession(self._path, options, providers=providers)
                 except Exception as error:
+                    if self._device != "cpu":
+                        raise self._unfit(error) from error
                     raise WeightsError("{} is damaged ({}): take the whole bundle again.", self._path, error) from error
             return self._session
+
+    def _unfit(self, error: Exception) -> WeightsError:
+        return WeightsError(
+            "{} does not run on {} ({}): free memory there, use another --device, or take the whole bundle again.",
+            self._path,
+            self._device,
+            str(error).splitlines()[0],
+        )
 
 
 def graph_path(folder: Path, name: str) -> Path:
@@ -98,12 +120,14 @@ def open_graph(folder: Path, name: str, settings: Mapping[str, Any], device: str
 
     Raises:
         WeightsError: it is missing, or was made from other weights or settings.
+        InputError: there is no such device.
     """
+    parse_device(device)
     if not is_current(folder, name, settings):
         raise WeightsError(
-            "{} is missing or was made from other weights: take all files from one bundle, or write it by `python -m "
-            "freeavatar models convert {}`.",
+            "{} is missing or was made from other weights: take all files from one bundle, or write it by `freeavatar "
+            "models convert {}` (in a clone `python -m freeavatar ...`).",
             graph_path(folder, name),
-            folder,
+            shlex.quote(str(folder)),
         )
     return Graph(graph_path(folder, name), device)

@@ -35,11 +35,11 @@ class IdentityEncoder:
     """The identity encoder of a bundle's neural renderer; one may serve every thread of a process."""
 
     def __init__(self, graph: Graph) -> None:
-        self._graph = graph
+        self.graph = graph
 
     def encode(self, portrait: np.ndarray) -> np.ndarray:
         """Identity code ``(code_size,)`` float32 of a neutral face, RGB ``(112, 112, 3)`` uint8."""
-        return self._graph.run(portrait=portrait.transpose(2, 0, 1)[None].astype(np.float32) / 255)[0][0]
+        return self.graph.run(portrait=portrait.transpose(2, 0, 1)[None].astype(np.float32) / 255)[0][0]
 
 
 def load_identity(path: Path, controls: Sequence[str], bundle: str, avatar: str) -> Identity | None:
