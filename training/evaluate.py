@@ -28,7 +28,7 @@ from freeavatar.networks import Bundle, encode_crops, load_bundle
 from training.data.drawing import draw_acted, draw_recast
 from training.data.images import open_images
 from training.data.labelled_faces import image_ids, read_rows, rigs_of_scores
-from training.engine.devices import choose_device
+from training.engine.devices import torch_device
 from training.measure.figures import (
     Figure,
     bootstrap,
@@ -93,7 +93,7 @@ class Evaluation:
     """Embeddings of all sets, and the figures drawn from them."""
 
     def __init__(self, config: EvaluateConfig, bundle: Bundle) -> None:
-        self._bundle, self._device = bundle, choose_device(config.device)
+        self._bundle, self._device = bundle, torch_device(config.device)
         sizes, kept = PRESETS[config.preset], config.renders or config.out / "renders"
         labels = config.faces / "labels.csv"
         rows = read_rows(labels, split="val")
@@ -206,7 +206,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Figure]:
     torch.set_num_threads(config.threads)
     out = make_folder(config.out)
     started = time.monotonic()
-    bundle = load_bundle(config.weights, device=choose_device(config.device))
+    bundle = load_bundle(config.weights, device=torch_device(config.device))
     evaluation = Evaluation(config, bundle)
     parts: tuple[Callable[[], dict[str, Figure]], ...] = (
         evaluation.human, evaluation.cross_domain, evaluation.same_rig, evaluation.left_right, evaluation.leakage,

@@ -1,5 +1,6 @@
 """Devices to train on: who gets which, and how they are counted without touching them."""
 
+import importlib.util
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,8 +9,9 @@ import pytest
 import torch
 
 from freeavatar.errors import InputError
+from freeavatar.models import bundle
 from training.engine import devices
-from training.engine.devices import check_device, choose_device, visible_devices
+from training.engine.devices import check_device, torch_device, visible_devices
 from training.engine.stage import EngineConfig, device_of
 
 
@@ -66,6 +68,15 @@ def test_every_process_has_a_gpu_or_is_refused(gpus):
             check_device(device, processes)
 
 
+def test_what_publishes_a_trained_bundle_is_missed_before_training(monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        bundle.importlib.util, "find_spec", lambda name: None if name in ("onnx", "onnxscript") else found(name)
+    )
+    with pytest.raises(InputError, match=r"packages that are not installed \(onnx, onnxscript\): `pip install"):
+        check_device("cpu")
+
+
 def test_a_login_node_needs_no_gpu_of_its_own():
     if torch.cuda.is_available():
         pytest.skip("this machine has a GPU")
@@ -87,7 +98,7 @@ def test_a_stage_runs_on_the_gpu_that_it_names(gpus, monkeypatch):
     assert device("cuda:1") == "cuda:1" and device("cuda") == "cuda" and device("cuda", 2, 4) == "cuda:2"
     with pytest.raises(InputError, match="several processes want one each"):
         device("cuda:1", 0, 2)
-    assert choose_device("cuda:3").index == 3
+    assert torch_device("cuda:3").index == 3
     for name in ("cuda:4", "cuda:x", "cpu:0", "tpu"):
         with pytest.raises(InputError, match="device"):
-            choose_device(name)
+            torch_device(name)

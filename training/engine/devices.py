@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import pynvml
 
 from freeavatar.errors import InputError
+from freeavatar.models.bundle import missing_packages
 from freeavatar.models.device import missing_device, parse_device
 
 if TYPE_CHECKING:
     import torch
 
 
-def choose_device(name: str) -> "torch.device":
+def torch_device(name: str) -> "torch.device":
     """``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps`` to a device of torch's that works here; auto is the best.
 
     Raises:
@@ -44,7 +45,7 @@ def check_device(device: str, processes: int = 1, *, is_here: bool = True) -> No
         is_here: whether this machine does it; a cluster's login node need not have the GPUs of its nodes.
 
     Raises:
-        InputError: it is not there, there are fewer GPUs than processes, or torch is not installed.
+        InputError: it is not there, there are fewer GPUs than processes, or packages are missing.
     """
     torch = need_torch()
     if processes < 1:
@@ -65,20 +66,18 @@ def check_device(device: str, processes: int = 1, *, is_here: bool = True) -> No
 
 
 def need_torch() -> Any:
-    """Torch, where it is installed.
+    """Torch, where it is installed with what turns a trained bundle into one that runs.
 
     Raises:
-        InputError: it is not.
+        InputError: a package is missing.
     """
-    try:
-        import timm  # noqa: F401
-        import torch
-    except ImportError as error:
+    if missing := missing_packages():
         raise InputError(
-            "training takes torch, torchvision and timm, and {} is not installed: `pip install -r requirements.txt` "
-            "brings them.",
-            error.name,
-        ) from error
+            "training takes packages that are not installed ({}): `pip install -r requirements.txt` brings them.",
+            ", ".join(missing),
+        )
+    import torch
+
     return torch
 
 

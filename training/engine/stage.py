@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from freeavatar.errors import InputError
 from training.engine.batches import Batch
-from training.engine.devices import choose_device
+from training.engine.devices import torch_device
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def device_of(config: EngineConfig) -> torch.device:
     Raises:
         InputError: it is not there, or one GPU is named for several processes.
     """
-    device, rank = choose_device(config.device), os.environ.get("LOCAL_RANK")
+    device, rank = torch_device(config.device), os.environ.get("LOCAL_RANK")
     if device.type != "cuda" or rank is None:
         return device
     if device.index is not None and int(os.environ.get("LOCAL_WORLD_SIZE", 1)) > 1:

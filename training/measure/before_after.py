@@ -23,14 +23,13 @@ import tyro
 
 from freeavatar.export.side_by_side import actor_width
 from freeavatar.files import make_folder, replacing
-from freeavatar.models import open_bundle
-from freeavatar.models.bundle import complete_bundle
-from freeavatar.models.library import whole_bundle
+from freeavatar.models import choose_device, open_bundle
+from freeavatar.models.library import convert_bundle, whole_bundle
 from freeavatar.networks import Bundle, encode_crops, load_bundle
 from freeavatar.pipeline import AnimateOptions, animate
 from freeavatar.video import VideoReader, VideoWriter
 from training.data.drawing import draw_recast
-from training.engine.devices import choose_device
+from training.engine.devices import torch_device
 from training.engine.loop import enter
 from training.measure.figures import Figure, bootstrap, triplet_hits
 from training.measure.validation import HeldOutTriplets
@@ -105,7 +104,7 @@ def compare(config: CompareConfig) -> dict[str, Any]:
         WeightsError: a bundle does not load.
         InputError: triplets, images or the clip cannot be read.
     """
-    device, out = choose_device(config.device), make_folder(config.out)
+    device, out = torch_device(config.device), make_folder(config.out)
     bundles = [load_bundle(whole_bundle(folder), device=device) for folder in (config.before, config.after)]
     report: dict[str, Any] = {"before": bundles[0].id, "after": bundles[1].id}
     if config.held_out is not None:
@@ -181,10 +180,9 @@ def film_both(config: CompareConfig) -> dict[str, str]:
     options = AnimateOptions(height=HEIGHT, has_audio=False, device=config.device)
     films = []
     for name, folder in (("before", config.before), ("after", config.after)):
-        complete_bundle(folder)
-        report = animate(
-            config.clip, [config.avatar], out=config.out / name, options=options, bundle=open_bundle(folder),
-        )  # fmt: skip
+        convert_bundle(folder)
+        bundle = open_bundle(folder, device=choose_device(config.device))
+        report = animate(config.clip, [config.avatar], out=config.out / name, options=options, bundle=bundle)
         films.append(VideoReader(report.files[config.avatar]["video"]))
     info = VideoReader(config.clip).info
     width = actor_width(info.size, HEIGHT)
