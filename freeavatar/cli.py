@@ -304,13 +304,11 @@ def _import_model(args: argparse.Namespace) -> None:
 
 
 def _convert_model(args: argparse.Namespace) -> None:
-    from freeavatar.models.bundle import complete_bundle
-    from freeavatar.models.library import whole_bundle
+    from freeavatar.models.library import convert_bundle, whole_bundle
 
-    folder = whole_bundle(args.name)
-    for path in complete_bundle(folder):
+    for path in convert_bundle(args.name):
         print(path)
-    print(f"{folder} is ready to run.")
+    print(f"{whole_bundle(args.name)} is ready to run.")
 
 
 def _warm_up(args: argparse.Namespace) -> None:

@@ -1,6 +1,8 @@
 """Imports run one way: app -> webapp -> annotation, training -> freeavatar, and inside each from folder to folder."""
 
 import ast
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,18 @@ def test_folders_import_only_what_lies_below_them(package, folder):
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_folder_has_its_place(package):
     assert {path.parent.name for path in (ROOT / package).glob("*/__init__.py")} == FOLDERS[package].keys()
+
+
+def test_extras_are_pinned_as_requirements_are():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    required = (ROOT / "requirements.txt").read_text().splitlines()
+    assert project["optional-dependencies"].keys() == {"explore", "train"}
+    for packages in project["optional-dependencies"].values():
+        assert set(packages) <= set(required)
+    core = (ROOT / "requirements-core.txt").read_text()
+    (version,) = re.findall(r"^onnxruntime(==.+)$", core, re.MULTILINE)
+    for name in ("README.md", "requirements-cuda.txt"):
+        assert f"pip install onnxruntime-gpu{version}" in (ROOT / name).read_text()
 
 
 def test_the_project_speaks_of_itself_alone():

@@ -5,9 +5,10 @@
 #
 # Python 3.12 with torch, timm, numba, OpenCV and ONNX Runtime is taken as given; WHEELS is a folder of what else
 # `training` imports (tyro, docstring_parser, platformdirs, typing_extensions, pydantic, pydantic_core,
-# typing_inspection, annotated_types; for `job` onnx, onnxscript, onnx_ir and ml_dtypes as well). DATA is what `training.pack --is-unpacking` wrote: faces, renders_*, pairs,
-# acted, portraits. WEIGHTS is the bundle to start from, MINUTES the length of a stage, OUT what is brought home.
-# `decoder` takes the neural renderer of RENDERER (default: what `renderer` left in RUNS), and the encoder of ENCODER. DEVICE=cpu tries it out.
+# typing_inspection, annotated_types; for `job` onnx, onnxscript, onnx_ir and ml_dtypes as well). DATA is what
+# `training.pack --is-unpacking` wrote: faces, renders_*, pairs, acted, portraits. WEIGHTS is the bundle to start from,
+# MINUTES the length of a stage, OUT what is brought home. `decoder` takes the neural renderer of RENDERER (default:
+# what `renderer` left in RUNS), and the encoder of ENCODER. DEVICE=cpu tries it out.
 set -euo pipefail
 stage=${1:?say which: checks, encoder, vit, renderer, decoder or job}
 shift

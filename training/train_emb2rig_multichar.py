@@ -29,8 +29,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from freeavatar.avatars import builtin_avatars, load_avatar
 from freeavatar.errors import InputError
 from freeavatar.models import DEFAULT_WEIGHTS, choose_device, open_bundle
-from freeavatar.models.bundle import complete_bundle
-from freeavatar.models.library import find_bundle
+from freeavatar.models.library import convert_bundle
 from freeavatar.networks import Bundle, Identities, Identity, load_bundle, load_renderer, save_bundle
 from training.data.expressions import ExpressionConfig, Expressions
 from training.data.portraits import Portraits, read_portraits
@@ -192,9 +191,10 @@ def test(config: AnimatorConfig) -> list[Path]:
     """Animate ``config.test.source`` side by side with its avatars, and return the files."""
     from freeavatar.pipeline import AnimateOptions, animate  # reads videos, which a machine that trains need not
 
-    folder, device = config.pretrained or DEFAULT_WEIGHTS, config.engine.device
-    complete_bundle(find_bundle(folder))
-    bundle, options = open_bundle(folder, device=choose_device(device)), AnimateOptions(device=device)
+    folder = config.pretrained or DEFAULT_WEIGHTS
+    convert_bundle(folder)
+    bundle = open_bundle(folder, device=choose_device(config.engine.device))
+    options = AnimateOptions(device=config.engine.device)
     report = animate(config.test.source, config.test.avatars, out=config.test.out, bundle=bundle, options=options)
     print(report.summary())
     return report.paths

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from freeavatar.explore.learning import explaining_imports
+
 _FEWEST = 6
 _SAMPLE = 2_000
 
@@ -28,8 +30,9 @@ def find_clusters(vectors: np.ndarray, *, most: int = 12, seed: int = 0) -> Clus
 
     Fewer than six different faces are one cluster.
     """
-    from sklearn.cluster import MiniBatchKMeans
-    from sklearn.metrics import silhouette_score
+    with explaining_imports():
+        from sklearn.cluster import MiniBatchKMeans
+        from sklearn.metrics import silhouette_score
 
     different = len(np.unique(vectors.round(6), axis=0))
     if different < _FEWEST:

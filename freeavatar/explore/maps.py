@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 
 from freeavatar.errors import InputError
+from freeavatar.explore.learning import explaining_imports
 from freeavatar.explore.neighbours import nearest
 
 Method = Literal["pca", "umap", "tsne"]
@@ -90,7 +91,8 @@ def pca_axes(vectors: np.ndarray, dims: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean ``(D,)`` and axes ``(D, dims)``; each axis points where its largest entry is positive."""
     if len(vectors) < 2:
         return vectors.sum(0), np.eye(vectors.shape[1], dims)
-    from sklearn.decomposition import PCA  # takes a second to import
+    with explaining_imports():
+        from sklearn.decomposition import PCA  # takes a second to import
 
     with np.errstate(invalid="ignore"):  # identical faces have no variance to be explained
         found = PCA(min(dims, *vectors.shape)).fit(np.asarray(vectors, np.float64))
@@ -105,7 +107,8 @@ def _pca(vectors: np.ndarray, config: MapConfig) -> np.ndarray:
 
 
 def _umap(vectors: np.ndarray, config: MapConfig) -> np.ndarray:
-    from umap import UMAP  # compiles for seconds when imported
+    with explaining_imports():
+        from umap import UMAP  # compiles for seconds when imported
 
     fitter = UMAP(
         n_components=config.dims, n_neighbors=min(config.neighbours, len(vectors) - 1), random_state=config.seed,
@@ -115,7 +118,8 @@ def _umap(vectors: np.ndarray, config: MapConfig) -> np.ndarray:
 
 
 def _tsne(vectors: np.ndarray, config: MapConfig) -> np.ndarray:
-    from sklearn.manifold import TSNE
+    with explaining_imports():
+        from sklearn.manifold import TSNE
 
     rng = np.random.default_rng(config.seed)
     chosen = np.sort(rng.permutation(len(vectors))[:MOST_TSNE])
@@ -176,7 +180,8 @@ def trustworthiness_of(vectors: np.ndarray, points: np.ndarray, *, seed: int = 0
     Returns:
         1 if all are, about 0.5 for a map of noise; nan for too few, or identical, points.
     """
-    from sklearn.manifold import trustworthiness
+    with explaining_imports():
+        from sklearn.manifold import trustworthiness
 
     if len(vectors) > _TRUST_SAMPLE:
         chosen = np.random.default_rng(seed).permutation(len(vectors))[:_TRUST_SAMPLE]

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from freeavatar.explore.learning import explaining_imports
+
 
 def distances_to(vector: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Distances of one vector ``(D,)`` to many ``(N, D)``."""
@@ -19,7 +21,8 @@ def nearest(vectors: np.ndarray, known: np.ndarray, count: int) -> tuple[np.ndar
     Returns:
         Indices and distances, ``(M, K)`` each.
     """
-    from sklearn.neighbors import NearestNeighbors  # takes a second to import
+    with explaining_imports():
+        from sklearn.neighbors import NearestNeighbors  # takes a second to import
 
     count = min(count, len(known))
     if not len(vectors):

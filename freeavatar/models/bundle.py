@@ -6,6 +6,7 @@ The weights are safetensors, the networks graphs beside them. :mod:`freeavatar.n
 """
 
 import hashlib
+import importlib.util
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from freeavatar.models.graphs import GRAPHS, graph_path, is_current, open_graph,
 from freeavatar.models.identity import Identities, Identity, IdentityEncoder
 
 DEFAULT_WEIGHTS = Path(__file__).parents[1] / "weights" / "default"
+
+TORCH_PACKAGES = ("torch", "torchvision", "timm", "onnx", "onnxscript")
+"""What training, and writing graphs, take besides what animating does."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +45,15 @@ class Bundle:
     device: str = "cpu"
     """Where it runs, as :func:`freeavatar.models.choose_device` says."""
 
-    def open(self) -> "Bundle":
-        """Read all networks now.
+    def check(self) -> None:
+        """Read every network now.
 
         Raises:
-            WeightsError: one is damaged, or does not run on the device.
+            WeightsError: a graph is damaged, or does not run on the device.
         """
-        self.encoder.graph.open()
-        self.decoder.graph.open()
-        if self.identity_encoder is not None:
-            self.identity_encoder.graph.open()
-        return self
+        for network in (self.encoder, self.decoder, self.identity_encoder):
+            if network is not None:
+                network.graph.check()
 
 
 def load_bundle(folder: Path = DEFAULT_WEIGHTS, *, device: str = "cpu") -> Bundle:
@@ -59,6 +61,7 @@ def load_bundle(folder: Path = DEFAULT_WEIGHTS, *, device: str = "cpu") -> Bundl
 
     Raises:
         WeightsError: files are missing, of another version, or do not fit one another.
+        InputError: there is no such device.
     """
     folder = Path(folder)
     config = read_config(folder)
@@ -77,6 +80,7 @@ def load_encoder(folder: Path = DEFAULT_WEIGHTS, *, device: str = "cpu") -> Enco
 
     Raises:
         WeightsError: config.json or a file of the encoder is missing, of another version, or does not fit.
+        InputError: there is no such device.
     """
     config = read_config(Path(folder))
     made = encoder_config(Path(folder), config)
@@ -98,10 +102,13 @@ def _load_identities(folder: Path, known: dict[str, tuple[str, ...]]) -> Identit
 
 
 def check_parts(folder: Path) -> dict[str, Any]:
-    """See that a bundle's files can be read, with or without graphs, and return its config.json.
+    """See that a bundle's files of weights are whole, with or without graphs, and return its config.json.
+
+    Whether the weights have the shapes that config.json asks for shows when :mod:`freeavatar.networks` loads them.
 
     Raises:
-        WeightsError: files are missing or damaged, of another version, or encoder and decoder do not fit one another.
+        WeightsError: files are missing or damaged, of another version, or the decoder takes other features than the
+            encoder gives.
     """
     config = read_config(folder)
     encoder_config(folder, config)
@@ -133,24 +140,37 @@ def complete_bundle(folder: Path) -> list[Path]:
         WeightsError: the bundle is damaged, or torch is needed and not installed.
         InputError: a file cannot be written.
     """
-    settings = graph_settings(folder, read_config(folder))
-    due = [
-        name for name in GRAPHS
-        if name in settings and weights_path(folder, name).is_file() and not is_current(folder, name, settings[name])
-    ]  # fmt: skip
+    due = lacking_graphs(folder)
     if not due:
         return []
-    missing = missing_modules()
-    if missing:
+    if missing := missing_packages():
         raise WeightsError(
-            "writing {} takes torch, torchvision, timm, onnx and onnxscript, and {} is not installed: install them, or "
+            "writing {} takes packages that are not installed ({}): install requirements.txt or the extra `train`, or "
             "take a bundle that has it.",
             graph_path(folder, due[0]),
-            missing[0],
+            ", ".join(missing),
         )
     from freeavatar.networks.convert import write_graph
 
     return [write_graph(folder, name) for name in due]
+
+
+def lacking_graphs(folder: Path) -> list[str]:
+    """Names of the graphs that a bundle lacks, or that were made from other weights.
+
+    Raises:
+        WeightsError: config.json is missing or damaged.
+    """
+    settings = graph_settings(folder, read_config(folder))
+    return [
+        name for name in GRAPHS
+        if name in settings and weights_path(folder, name).is_file() and not is_current(folder, name, settings[name])
+    ]  # fmt: skip
+
+
+def missing_packages() -> list[str]:
+    """Those of :data:`TORCH_PACKAGES` that are not installed."""
+    return [name for name in TORCH_PACKAGES if importlib.util.find_spec(name) is None]
 
 
 def missing_modules() -> list[str]:

@@ -18,7 +18,7 @@ import onnxruntime
 
 from freeavatar.errors import WeightsError
 from freeavatar.files import file_digest
-from freeavatar.models.device import providers_of
+from freeavatar.models.device import parse_device, providers_of
 
 GRAPHS = {"encoder": "encoder", "decoder": "decoder", "identity": "renderer"}
 """Which safetensors a graph reads; the identity encoder is a part of the neural renderer."""
@@ -39,20 +39,23 @@ class Graph:
         """The outputs for inputs by name, float32.
 
         Raises:
-            WeightsError: ONNX Runtime does not take the file, or the device has no room.
+            WeightsError: ONNX Runtime does not take the file, or does not run it.
         """
-        session = self.open()
+        session = self._open()
         try:
             return session.run(None, inputs)
         except Exception as error:
-            raise self._failure(error) from error
+            raise self._unfit(error) from error
 
-    def open(self) -> onnxruntime.InferenceSession:
-        """What runs it, opened at first use.
+    def check(self) -> list[str]:
+        """Open it now; ONNX Runtime's providers that run it, best first.
 
         Raises:
             WeightsError: ONNX Runtime does not take the file.
         """
+        return self._open().get_providers()
+
+    def _open(self) -> onnxruntime.InferenceSession:
         with self._lock:
             if self._session is None:
                 options = onnxruntime.SessionOptions()
@@ -63,13 +66,18 @@ class Graph:
                 try:
                     self._session = onnxruntime.InferenceSession(self._path, options, providers=providers)
                 except Exception as error:
-                    raise self._failure(error) from error
+                    if self._device != "cpu":
+                        raise self._unfit(error) from error
+                    raise WeightsError("{} is damaged ({}): take the whole bundle again.", self._path, error) from error
             return self._session
 
-    def _failure(self, error: Exception) -> WeightsError:
-        if self._device == "cpu":
-            return WeightsError("{} is damaged ({}): take the whole bundle again.", self._path, error)
-        return WeightsError("{} does not run on {} ({}): use --device cpu.", self._path, self._device, error)
+    def _unfit(self, error: Exception) -> WeightsError:
+        return WeightsError(
+            "{} does not run on {} ({}): free memory there, use another --device, or take the whole bundle again.",
+            self._path,
+            self._device,
+            str(error).splitlines()[0],
+        )
 
 
 def graph_path(folder: Path, name: str) -> Path:
@@ -112,11 +120,13 @@ def open_graph(folder: Path, name: str, settings: Mapping[str, Any], device: str
 
     Raises:
         WeightsError: it is missing, or was made from other weights or settings.
+        InputError: there is no such device.
     """
+    parse_device(device)
     if not is_current(folder, name, settings):
         raise WeightsError(
-            "{} is missing or was made from other weights: take all files from one bundle, or write it by `models "
-            "convert {}`.",
+            "{} is missing or was made from other weights: take all files from one bundle, or write it by `freeavatar "
+            "models convert {}` (in a clone `python -m freeavatar ...`).",
             graph_path(folder, name),
             shlex.quote(str(folder)),
         )

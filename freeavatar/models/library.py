@@ -2,12 +2,14 @@
 
 A bundle of the library is a folder ``$FREEAVATAR_HOME/bundles/<id>``: config.json and the safetensors that belong
 together, the graphs that run them, ``lineage.json`` (its id and title, the bundle it was made from, the labels by
-hash, the settings), ``metrics.json`` and ``MODEL_CARD.md``. The id is a hash of the weights and their config.json, so
-that a result which names it says exactly what made it, and parts of two bundles mixed up are noticed.
+hash, the settings, the graphs by hash), ``metrics.json`` and ``MODEL_CARD.md``. The id is a hash of the weights and
+their config.json, so that a result which names it says exactly what made it, and parts of two bundles mixed up are
+noticed.
 """
 
 import json
 import os
+import shlex
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -18,9 +20,17 @@ from typing import Any
 from uuid import uuid4
 
 from freeavatar.errors import InputError, WeightsError
-from freeavatar.files import make_folder, replacing
-from freeavatar.models.bundle import DEFAULT_WEIGHTS, Bundle, bundle_id, complete_bundle, load_bundle, missing_modules
-from freeavatar.models.graphs import GRAPHS
+from freeavatar.files import file_digest, make_folder, replacing
+from freeavatar.models.bundle import (
+    DEFAULT_WEIGHTS,
+    Bundle,
+    bundle_id,
+    complete_bundle,
+    lacking_graphs,
+    load_bundle,
+    missing_packages,
+)
+from freeavatar.models.graphs import GRAPHS, graph_path
 from freeavatar.paths import bundles_folder
 
 DEFAULT = "default"
@@ -102,8 +112,32 @@ def open_bundle(name: str | Path | None = None, *, device: str = "cpu") -> Bundl
 
     Raises:
         WeightsError: it is missing, damaged, of another rig, or its parts come from different bundles.
+        InputError: there is no such device.
     """
-    return load_bundle(whole_bundle(name), device=device)
+    folder = whole_bundle(name)
+    for path in _strange_graphs(folder):
+        raise WeightsError(
+            "{} is not the file that the library took in: take all files from one bundle, or write it by `freeavatar "
+            "models convert {}` (in a clone `python -m freeavatar ...`).",
+            path,
+            shlex.quote(str(folder)),
+        )
+    return load_bundle(folder, device=device)
+
+
+def convert_bundle(name: str | Path | None = None) -> list[Path]:
+    """Write the graphs of a bundle, by default the adopted one, that are missing or not its own; the files written.
+
+    Raises:
+        WeightsError: it is missing or damaged, or torch is needed and not installed.
+        InputError: a file cannot be written.
+    """
+    folder = whole_bundle(name)
+    _drop_strange_graphs(folder)
+    written = complete_bundle(folder)
+    if written:
+        _note_graphs(folder)
+    return written
 
 
 def list_bundles() -> list[Entry]:
@@ -122,7 +156,7 @@ def adopt_bundle(name: str) -> Entry:
     folder = find_bundle(name)
     if folder != DEFAULT_WEIGHTS and folder.parent != bundles_folder():
         raise WeightsError("{} is not in the library: take it in by `models import {}` first.", name, name)
-    open_bundle(folder).open()
+    open_bundle(folder).check()
     history = _history()
     entry = _entry(folder, "")
     if entry.name != history[-1]:
@@ -140,7 +174,7 @@ def roll_back() -> Entry:
     if len(history) < 2:
         raise WeightsError("nothing was adopted before: there is nothing to go back to.")
     folder = find_bundle(history[-2])
-    open_bundle(folder).open()
+    open_bundle(folder).check()
     _write_history(history[:-1])
     return _entry(folder, history[-2])
 
@@ -156,7 +190,8 @@ def add_bundle(
     """Copy a bundle into the library under the id of its content.
 
     Args:
-        folder: config.json, the safetensors, and their graphs, which are written if they are missing.
+        folder: config.json and the safetensors. Their graphs are written anew; those in the folder are taken only
+            where torch is not installed.
         lineage: ``title``, ``created`` and where it came from; any JSON values.
         metrics: figures of it.
         card: the model card, Markdown.
@@ -167,14 +202,16 @@ def add_bundle(
     """
     identity = bundle_id(whole_bundle(folder))
     home = make_folder(bundles_folder()) / identity
-    if not home.exists():
+    if home.exists():
+        _drop_strange_graphs(home)
+        _give_graphs(home, folder)
+    else:
         with _new_folder(home) as made:
             for path in folder.iterdir():
-                if _is_network(path.name):
+                if _is_weights(path.name):
                     shutil.copyfile(path, made / path.name)
-            complete_bundle(made)
-            load_bundle(made).open()
             (made / LINEAGE).write_text(json.dumps({**lineage, "id": identity}, indent=1))
+            _give_graphs(made, folder)
             (made / METRICS).write_text(json.dumps(metrics or {}, indent=1))
             (made / CARD).write_text(card or f"# {lineage.get('title', identity)}\n")
     else:
@@ -190,7 +227,7 @@ def export_bundle(name: str, out: Path) -> Path:
         InputError: the zip cannot be written.
     """
     folder = find_bundle(name)
-    open_bundle(folder)
+    open_bundle(folder).check()
     make_folder(out.parent)
     with replacing(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(path for path in folder.iterdir() if _is_part(path.name)):
@@ -246,12 +283,49 @@ def _unpack(path: Path, folder: Path) -> None:
 
 def _is_part(name: str) -> bool:
     """Whether a file belongs to a bundle; its name has no folders, so nothing is written elsewhere."""
-    return _is_network(name) or name in (LINEAGE, METRICS, CARD)
+    return _is_weights(name) or name in (LINEAGE, METRICS, CARD, *(f"{graph}.onnx" for graph in GRAPHS))
 
 
-def _is_network(name: str) -> bool:
-    is_weights = name.endswith(".safetensors") and name.replace(".", "").replace("_", "").replace("-", "").isalnum()
-    return is_weights or name == "config.json" or name in (f"{graph}.onnx" for graph in GRAPHS)
+def _is_weights(name: str) -> bool:
+    is_tensors = name.endswith(".safetensors") and name.replace(".", "").replace("_", "").replace("-", "").isalnum()
+    return is_tensors or name == "config.json"
+
+
+def _give_graphs(home: Path, source: Path) -> None:
+    """Write the graphs that a bundle lacks, or without torch take those it came with, and see that all open."""
+    lacking = lacking_graphs(home)
+    if missing_packages():
+        for came, path in ((graph_path(source, name), graph_path(home, name)) for name in lacking):
+            if came.is_file():
+                with replacing(path) as temporary:
+                    shutil.copyfile(came, temporary)
+    complete_bundle(home)
+    load_bundle(home).check()
+    if lacking:
+        _note_graphs(home)
+
+
+def _note_graphs(folder: Path) -> None:
+    """Keep the hashes of a bundle's graphs, where it has a lineage: its id does not cover them."""
+    if not (folder / LINEAGE).is_file():
+        return
+    graphs = {path.name: file_digest(path) for path in sorted(folder.glob("*.onnx"))}
+    with replacing(folder / LINEAGE) as temporary:
+        temporary.write_text(json.dumps({**_read(folder / LINEAGE), "graphs": graphs}, indent=1))
+
+
+def _strange_graphs(folder: Path) -> list[Path]:
+    """Graphs of a bundle that are not those whose hashes were kept."""
+    noted = _read(folder / LINEAGE).get("graphs")
+    if not isinstance(noted, dict):
+        return []
+    found = [graph_path(folder, name) for name in GRAPHS]
+    return [path for path in found if path.is_file() and file_digest(path) != noted.get(path.name)]
+
+
+def _drop_strange_graphs(folder: Path) -> None:
+    for path in _strange_graphs(folder):
+        path.unlink()
 
 
 @contextmanager

@@ -29,6 +29,8 @@ from freeavatar.networks.neural_renderer import renderer_config
 
 Config = EncoderConfig | DecoderConfig | IdentityEncoderConfig
 _OPSET = 18
+_TYPES = {"float16": onnx.TensorProto.FLOAT16, "float32": onnx.TensorProto.FLOAT}
+"""Of weights that ONNX Runtime can read in place."""
 
 
 def write_graph(folder: Path, name: str) -> Path:
@@ -108,28 +110,27 @@ def _export(config: Config) -> bytes:
 
 
 def _point_at(model: onnx.ModelProto, weights: Path) -> None:
-    """Make every initializer a place in a file of half precision."""
+    """Make every initializer a place in a file, cast to float32 where it is of half precision."""
     state, begin, header = read_state(weights), *_header(weights)
-    halves, casts = [], []
+    stored, casts = [], []
     for initializer in model.graph.initializer:
         name, found = initializer.name, state.get(initializer.name)
-        if found is None or found.dtype != "float16" or list(found.shape) != list(initializer.dims):
-            raise WeightsError(
-                "{} does not fit its config.json, or is not in half precision ({}): take all files from one bundle.",
-                weights,
-                name,
-            )
+        if found is None or found.dtype.name not in _TYPES or list(found.shape) != list(initializer.dims):
+            wrong = f"{name} is {found.dtype}" if found is not None and found.dtype.name not in _TYPES else name
+            raise WeightsError("{} does not fit its config.json ({}): take all files from one bundle.", weights, wrong)
         first, last = header[name]["data_offsets"]
-        half = onnx.TensorProto(
-            name=f"{name}.half", data_type=onnx.TensorProto.FLOAT16, dims=initializer.dims,
+        is_half = found.dtype == "float16"
+        place = onnx.TensorProto(
+            name=f"{name}.half" if is_half else name, data_type=_TYPES[found.dtype.name], dims=initializer.dims,
             data_location=onnx.TensorProto.EXTERNAL,
         )  # fmt: skip
         for key, value in (("location", weights.name), ("offset", begin + first), ("length", last - first)):
-            half.external_data.add(key=key, value=str(value))
-        halves.append(half)
-        casts.append(onnx.helper.make_node("Cast", [half.name], [name], to=onnx.TensorProto.FLOAT))
+            place.external_data.add(key=key, value=str(value))
+        stored.append(place)
+        if is_half:
+            casts.append(onnx.helper.make_node("Cast", [place.name], [name], to=onnx.TensorProto.FLOAT))
     nodes = [*casts, *model.graph.node]
-    for field, values in (("initializer", halves), ("node", nodes)):
+    for field, values in (("initializer", stored), ("node", nodes)):
         model.graph.ClearField(field)
         getattr(model.graph, field).extend(values)
 

@@ -1,9 +1,11 @@
 """On a machine with CUDA: the same answers and pictures as on the CPU."""
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
+from freeavatar import models
 from freeavatar.avatars import load_avatar
 from freeavatar.models import DEFAULT_WEIGHTS
 from freeavatar.networks import load_bundle
@@ -22,6 +24,19 @@ def test_answers_are_those_of_the_cpu():
             feature, _ = bundle.encoder.to(device)(views.to(device))
             rigs.append(bundle.decoder.to(device)(feature).cpu())
     torch.testing.assert_close(rigs[0], rigs[1], atol=5e-3, rtol=0)
+
+
+def test_graphs_give_on_cuda_what_they_give_on_the_cpu():
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("onnxruntime-gpu is not installed")
+    crops = list(np.random.default_rng(0).integers(0, 256, (4, 144, 144, 3), np.uint8))
+    rigs = []
+    for device, provider in (("cpu", "CPUExecutionProvider"), ("cuda", "CUDAExecutionProvider")):
+        bundle = models.load_bundle(DEFAULT_WEIGHTS, device=device)
+        assert bundle.encoder.graph.check()[0] == bundle.decoder.graph.check()[0] == provider
+        features, _ = bundle.encoder.encode(crops)
+        rigs.append(bundle.decoder.decode(features, np.zeros(models.CODE_SIZE, np.float32)))
+    np.testing.assert_allclose(rigs[0], rigs[1], atol=5e-3)
 
 
 @pytest.fixture(scope="module")

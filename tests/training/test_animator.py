@@ -10,7 +10,7 @@ from torch.nn.functional import interpolate
 
 from freeavatar.avatars import load_avatar
 from freeavatar.errors import InputError
-from freeavatar.models import DecoderConfig, EncoderConfig
+from freeavatar.models import DecoderConfig, EncoderConfig, open_bundle
 from freeavatar.networks import (
     Bundle,
     Encoder,
@@ -26,6 +26,7 @@ from freeavatar.rig import ARKIT
 from tests.bundles import make_bundle
 from tests.files import ROOT
 from tests.jobs import make_portraits
+from training import train_emb2rig_multichar
 from training.data.expressions import ExpressionConfig, Expressions
 from training.data.portraits import Portraits, read_portraits
 from training.engine.batches import Batch
@@ -331,6 +332,23 @@ def test_mode_test_animates_without_training(actor_frames, tmp_path, capsys):
           "--test.out", str(tmp_path / "out"), "--test.avatars", "ines", "pip"])  # fmt: skip
     assert {path.name for path in (tmp_path / "out").glob("*.png")} == {"smile.png"}
     assert "1 frames animated" in capsys.readouterr().out
+
+
+def test_mode_test_takes_weights_as_training_leaves_them(actor_frames, tmp_path, capsys, monkeypatch):
+    from freeavatar.files import write_png
+
+    write_png(actor_frames[9], tmp_path / "smile.png")
+    weights, devices = make_bundle(tmp_path / "weights"), []
+
+    def opened(folder, *, device):
+        devices.append(device)
+        return open_bundle(folder)
+
+    monkeypatch.setattr(train_emb2rig_multichar, "open_bundle", opened)
+    main([str(SHIPPED), "--mode", "test", "--pretrained", str(weights), "--engine.device", "cpu",
+          "--test.source", str(tmp_path / "smile.png"), "--test.out", str(tmp_path / "out"),
+          "--test.avatars", "ines"])  # fmt: skip
+    assert "1 frames animated" in capsys.readouterr().out and devices == ["cpu"]
 
 
 def test_portraits_must_be_there(tmp_path):

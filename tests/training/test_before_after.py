@@ -1,13 +1,17 @@
 """Before and after: a difference is only told where there are answers enough to see it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from freeavatar.files import make_folder
+from freeavatar.models import open_bundle
 from tests.bundles import make_bundle
 from tests.jobs import make_job
-from training.measure.before_after import CompareConfig, compare, pair
+from training.measure import before_after
+from training.measure.before_after import CompareConfig, compare, film_both, pair
 
 
 @pytest.mark.parametrize(
@@ -54,3 +58,18 @@ def test_answers_on_pictures_that_training_never_saw_count_on_their_own(tmp_path
     assert 0 < report["held_out_new"]["difference"]["count"] < report["held_out"]["difference"]["count"]
     assert compare(replace(config, train=job.held_out))["held_out_new"] is None
     assert "held_out_new" not in compare(replace(config, train=None))
+
+
+def test_bundles_are_filmed_by_name_on_the_device(short_clip, tmp_path, monkeypatch):
+    devices = []
+
+    def opened(folder, *, device):
+        devices.append(device)
+        return open_bundle(folder)
+
+    monkeypatch.setattr(before_after, "open_bundle", opened)
+    plain = make_bundle(tmp_path / "plain")
+    config = CompareConfig(Path("default"), plain, tmp_path / "out", clip=short_clip, device="cpu")
+    make_folder(config.out)
+    assert all((config.out / name).is_file() for name in film_both(config).values())
+    assert devices == ["cpu", "cpu"]

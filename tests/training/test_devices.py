@@ -1,5 +1,6 @@
 """Devices to train on: who gets which, and how they are counted without touching them."""
 
+import importlib.util
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from freeavatar.errors import InputError
+from freeavatar.models import bundle
 from training.engine import devices
 from training.engine.devices import check_device, torch_device, visible_devices
 from training.engine.stage import EngineConfig, device_of
@@ -64,6 +66,15 @@ def test_every_process_has_a_gpu_or_is_refused(gpus):
     for device, processes in (("cuda:4", 1), ("cuda", 5)):
         with pytest.raises(InputError, match="GPUs 0 to 3 are here"):
             check_device(device, processes)
+
+
+def test_what_publishes_a_trained_bundle_is_missed_before_training(monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        bundle.importlib.util, "find_spec", lambda name: None if name in ("onnx", "onnxscript") else found(name)
+    )
+    with pytest.raises(InputError, match=r"packages that are not installed \(onnx, onnxscript\): `pip install"):
+        check_device("cpu")
 
 
 def test_a_login_node_needs_no_gpu_of_its_own():

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pynvml
 
 from freeavatar.errors import InputError
-from freeavatar.models.bundle import missing_modules
+from freeavatar.models.bundle import missing_packages
 from freeavatar.models.device import missing_device, parse_device
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def check_device(device: str, processes: int = 1, *, is_here: bool = True) -> No
         is_here: whether this machine does it; a cluster's login node need not have the GPUs of its nodes.
 
     Raises:
-        InputError: it is not there, there are fewer GPUs than processes, or torch is not installed.
+        InputError: it is not there, there are fewer GPUs than processes, or packages are missing.
     """
     torch = need_torch()
     if processes < 1:
@@ -66,17 +66,15 @@ def check_device(device: str, processes: int = 1, *, is_here: bool = True) -> No
 
 
 def need_torch() -> Any:
-    """Torch, where it is installed with all that training and publishing take.
+    """Torch, where it is installed with what turns a trained bundle into one that runs.
 
     Raises:
-        InputError: something is not.
+        InputError: a package is missing.
     """
-    missing = missing_modules()
-    if missing:
+    if missing := missing_packages():
         raise InputError(
-            "training takes torch, torchvision, timm, onnx and onnxscript, and {} is not installed: `pip install -r "
-            "requirements.txt` brings them.",
-            missing[0],
+            "training takes packages that are not installed ({}): `pip install -r requirements.txt` brings them.",
+            ", ".join(missing),
         )
     import torch
 

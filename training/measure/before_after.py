@@ -24,8 +24,7 @@ import tyro
 from freeavatar.export.side_by_side import actor_width
 from freeavatar.files import make_folder, replacing
 from freeavatar.models import choose_device, open_bundle
-from freeavatar.models.bundle import complete_bundle
-from freeavatar.models.library import whole_bundle
+from freeavatar.models.library import convert_bundle, whole_bundle
 from freeavatar.networks import Bundle, encode_crops, load_bundle
 from freeavatar.pipeline import AnimateOptions, animate
 from freeavatar.video import VideoReader, VideoWriter
@@ -181,7 +180,7 @@ def film_both(config: CompareConfig) -> dict[str, str]:
     options = AnimateOptions(height=HEIGHT, has_audio=False, device=config.device)
     films = []
     for name, folder in (("before", config.before), ("after", config.after)):
-        complete_bundle(whole_bundle(folder))
+        convert_bundle(folder)
         bundle = open_bundle(folder, device=choose_device(config.device))
         report = animate(config.clip, [config.avatar], out=config.out / name, options=options, bundle=bundle)
         films.append(VideoReader(report.files[config.avatar]["video"]))

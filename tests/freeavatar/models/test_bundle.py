@@ -7,8 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from freeavatar.errors import WeightsError
-from freeavatar.models import DEFAULT_WEIGHTS, load_bundle, load_encoder
+from freeavatar.errors import InputError, WeightsError
+from freeavatar.models import DEFAULT_WEIGHTS, graphs, load_bundle, load_encoder
 from freeavatar.models.bundle import complete_bundle
 from freeavatar.rig import ARKIT
 from tests.bundles import ENCODER, make_bundle
@@ -57,7 +57,7 @@ def test_threads_share_a_bundle(whole):
 @pytest.mark.parametrize("name", ["encoder", "decoder", "identity"])
 def test_a_graph_that_is_missing_is_asked_for(folder, name):
     (folder / f"{name}.onnx").unlink()
-    with pytest.raises(WeightsError, match=f"{name}.onnx is missing .* by `models convert"):
+    with pytest.raises(WeightsError, match=f"{name}.onnx is missing .* by `freeavatar models convert"):
         load_bundle(folder)
 
 
@@ -79,6 +79,49 @@ def test_a_graph_that_is_cut_off_is_refused(folder):
     (folder / "shipped" / "encoder.onnx").write_bytes(b"no graph" + key)
     with pytest.raises(WeightsError, match=r"encoder\.onnx is damaged"):
         load_encoder(folder / "shipped").encode([np.zeros((144, 144, 3), np.uint8)])
+
+
+def test_a_folder_with_a_space_is_quoted_for_the_shell(whole, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / "my bundle")
+    (folder / "encoder.onnx").unlink()
+    with pytest.raises(WeightsError, match=f"models convert '{folder}'`"):
+        load_bundle(folder)
+
+
+def damaged(folder):
+    """A bundle whose encoder's graph says what it was made from and is none."""
+    path = folder / "encoder.onnx"
+    path.write_bytes(b"no graph" + path.read_bytes()[-64:])
+    return folder
+
+
+def test_checking_reads_what_opening_leaves_for_later(folder):
+    load_bundle(folder).check()
+    opened = load_bundle(damaged(folder))
+    with pytest.raises(WeightsError, match=r"encoder\.onnx is damaged .*: take the whole bundle again"):
+        opened.check()
+
+
+def test_a_device_that_is_none_is_not_taken_for_a_damaged_file(whole):
+    for load in (load_bundle, load_encoder):
+        with pytest.raises(InputError, match="there is no device 'gpu'"):
+            load(whole, device="gpu")
+
+
+def test_what_fails_on_a_device_is_said_of_that_device(whole, monkeypatch):
+    def refuse(*_, **__):
+        raise RuntimeError("CUDA failure 2: out of memory\nat some line")
+
+    monkeypatch.setattr(graphs.onnxruntime, "InferenceSession", refuse)
+    monkeypatch.setattr(graphs, "providers_of", lambda device: ["CPUExecutionProvider"])
+    with pytest.raises(WeightsError, match=r"does not run on cuda:1 \(CUDA failure 2: out of memory\): free memory"):
+        load_bundle(whole, device="cuda:1").check()
+
+
+def test_what_fails_in_running_is_said_in_a_sentence(whole):
+    decoder = load_bundle(whole).decoder
+    with pytest.raises(WeightsError, match=r"decoder\.onnx does not run on cpu \(.*\): free memory there"):
+        decoder.decode(np.zeros((2, 5), np.float32), np.zeros(64, np.float32))
 
 
 def test_a_damaged_config_is_refused_in_words(folder, tmp_path):

@@ -1,6 +1,7 @@
 """Where networks run: as asked, or said in a sentence."""
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 
@@ -66,9 +67,21 @@ def test_what_is_not_there_is_refused(machine):
             choose_device(name)
 
 
+def test_the_driver_says_how_many_devices_there_are(monkeypatch):
+    def count(pointer):
+        pointer._obj.value = 2
+        return 0
+
+    driver = SimpleNamespace(cuInit=lambda flags: 0, cuDeviceGetCount=count)
+    monkeypatch.setattr(device.ctypes, "CDLL", lambda name: driver)
+    assert device._cuda_devices() == 2
+    driver.cuInit = lambda flags: 100  # no device
+    assert device._cuda_devices() == 0
+
+
 def test_without_a_driver_there_is_no_cuda(monkeypatch):
-    def missing(name):
+    def refuse(name):
         raise OSError(f"{name}: cannot open shared object file")
 
-    monkeypatch.setattr(device.ctypes, "CDLL", missing)
+    monkeypatch.setattr(device.ctypes, "CDLL", refuse)
     assert device._cuda_devices() == 0

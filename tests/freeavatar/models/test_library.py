@@ -1,5 +1,6 @@
 """Bundles in the library: named by content, adopted and taken back, refused in words."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -11,11 +12,12 @@ import pytest
 
 from freeavatar.cli import main
 from freeavatar.errors import InputError, WeightsError
-from freeavatar.models import DEFAULT_WEIGHTS, adopted_bundle, bundle_id, load_bundle, open_bundle
+from freeavatar.models import DEFAULT_WEIGHTS, adopted_bundle, bundle, bundle_id, library, load_bundle, open_bundle
 from freeavatar.models.bundle import complete_bundle
 from freeavatar.models.library import (
     add_bundle,
     adopt_bundle,
+    convert_bundle,
     export_bundle,
     find_bundle,
     import_bundle,
@@ -100,32 +102,82 @@ def test_a_truncated_file_is_refused_and_the_bundle_in_use_stays(tmp_path, part)
     assert adopted_bundle() == DEFAULT_WEIGHTS
 
 
-def test_a_damaged_graph_is_refused_before_the_bundle_is_used(tmp_path):
-    entry = add_bundle(make_bundle(tmp_path / "one"), lineage={})
-    graph = entry.folder / "encoder.onnx"
-    graph.write_bytes(b"no graph " + graph.read_bytes()[-200:])
-    with pytest.raises(WeightsError, match=r"encoder.onnx is damaged \(.*take the whole bundle again"):
-        adopt_bundle(entry.id)
-    assert adopted_bundle() == DEFAULT_WEIGHTS
+def spoil(path):
+    """Make a graph one that says what it was made from and does not open."""
+    path.write_bytes(b"no graph" + path.read_bytes()[-64:])
 
 
-def test_a_strangers_graph_is_written_anew(tmp_path, user_home):
-    entry = add_bundle(make_bundle(tmp_path / "one"), lineage={})
-    own = (entry.folder / "decoder.onnx").read_bytes()
-    zipped = export_bundle(entry.id, tmp_path / "one.zip")
-    changed = tmp_path / "changed.zip"
-    with zipfile.ZipFile(zipped) as source, zipfile.ZipFile(changed, "w") as target:
-        for name in source.namelist():
-            target.writestr(name, source.read(name) + (b" " if name == "decoder.onnx" else b""))
-    shutil.rmtree(entry.folder)
-    assert (import_bundle(changed).folder / "decoder.onnx").read_bytes() == own
+def forget_graphs(folder):
+    """Make a lineage one of before hashes of graphs were kept."""
+    lineage = json.loads((folder / "lineage.json").read_text())
+    del lineage["graphs"]
+    (folder / "lineage.json").write_text(json.dumps(lineage))
 
 
-def test_a_bundle_of_the_library_gets_the_graphs_it_lacks(tmp_path):
-    folder = make_bundle(tmp_path / "one")
-    entry = add_bundle(folder, lineage={})
+def test_a_graph_that_does_not_open_is_neither_adopted_nor_gone_back_to_nor_exported(tmp_path):
+    first, second = added(tmp_path, 1), added(tmp_path, 2)
+    for entry in (first, second):
+        adopt_bundle(entry.name)
+    forget_graphs(first.folder)
+    spoil(first.folder / "encoder.onnx")
+    for act in (roll_back, lambda: adopt_bundle(first.name), lambda: export_bundle(first.name, tmp_path / "b.zip")):
+        with pytest.raises(WeightsError, match=r"encoder\.onnx is damaged"):
+            act()
+    assert adopted_bundle() == second.folder and not (tmp_path / "b.zip").exists()
+
+
+def test_graphs_that_came_along_are_written_anew(tmp_path):
+    folder = make_bundle(tmp_path / "made")
+    complete_bundle(folder)
+    own = (folder / "encoder.onnx").read_bytes()
+    spoil(folder / "encoder.onnx")
+    entry = import_bundle(folder)
+    assert (entry.folder / "encoder.onnx").read_bytes() == own
+
+
+def test_without_torch_graphs_that_came_along_are_taken_if_they_open(tmp_path, user_home, monkeypatch):
+    folder = make_bundle(tmp_path / "made")
+    complete_bundle(folder)
+    for module in (bundle, library):
+        monkeypatch.setattr(module, "missing_packages", lambda: ["torch"])
+    entry = import_bundle(folder)
+    assert entry.lineage["graphs"] == {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in ("decoder.onnx", "encoder.onnx")
+    }
+    shutil.rmtree(user_home / "bundles")
+    spoil(folder / "encoder.onnx")
+    with pytest.raises(WeightsError, match=r"encoder\.onnx is damaged"):
+        import_bundle(folder)
+    assert list_bundles()[1:] == []
+
+
+def test_a_graph_exchanged_in_the_library_is_refused_until_it_is_written_anew(tmp_path):
+    entry = added(tmp_path)
+    path = entry.folder / "encoder.onnx"
+    own = path.read_bytes()
+    path.write_bytes(own + b"\n")  # still says what it was made from
+    with pytest.raises(WeightsError, match=r"encoder\.onnx is not the file that the library took in"):
+        open_bundle(entry.name)
+    assert convert_bundle(entry.name) == [path] and path.read_bytes() == own
+    open_bundle(entry.name).check()
+
+
+def test_a_lineage_reaches_no_other_files(tmp_path):
+    folder = make_bundle(tmp_path / "made")
+    (tmp_path / "keep.onnx").write_text("mine")
+    lineage = {"graphs": {"../keep.onnx": "0"}}
+    (folder / "lineage.json").write_text(json.dumps(lineage))
+    assert len(convert_bundle(folder)) == 2 and (tmp_path / "keep.onnx").read_text() == "mine"
+    open_bundle(folder)
+
+
+def test_adding_a_bundle_again_gives_it_the_graphs_it_lacks(tmp_path):
+    entry = added(tmp_path)
+    forget_graphs(entry.folder)
     (entry.folder / "encoder.onnx").unlink()
-    assert add_bundle(folder, lineage={}).id == entry.id and (entry.folder / "encoder.onnx").is_file()
+    again = added(tmp_path)
+    open_bundle(again.name).check()
+    assert set(again.lineage["graphs"]) == {"decoder.onnx", "encoder.onnx"}
 
 
 def test_parts_of_two_bundles_do_not_pass_as_one(tmp_path):

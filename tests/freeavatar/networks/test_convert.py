@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file, save_file
 
 from freeavatar import models, networks
 from freeavatar.errors import WeightsError
@@ -68,6 +69,26 @@ def test_a_vision_transformer_converts_as_well(tmp_path, crops):
     ours = models.load_encoder(folder).encode(crops)
     for found, reference in zip(ours, encode_crops(networks.load_encoder(folder), crops, CPU), strict=True):
         np.testing.assert_allclose(found, reference, atol=1e-4)
+
+
+def test_weights_of_single_precision_convert_as_well(tmp_path, crops):
+    whole = make_bundle(tmp_path / "half")
+    complete_bundle(whole)
+    full = shutil.copytree(whole, tmp_path / "full")
+    for part in ("encoder", "decoder"):
+        state = load_file(full / f"{part}.safetensors")
+        save_file({name: v.astype(np.float32) for name, v in state.items()}, full / f"{part}.safetensors")
+    complete_bundle(full)
+    one, other = (models.load_encoder(folder).encode(crops) for folder in (whole, full))
+    np.testing.assert_allclose(one[0], other[0], atol=1e-6)
+
+
+def test_weights_of_another_type_are_refused_by_name(tmp_path):
+    folder = make_bundle(tmp_path)
+    state = load_file(folder / "decoder.safetensors")
+    save_file({name: v.astype(np.float64) for name, v in state.items()}, folder / "decoder.safetensors")
+    with pytest.raises(WeightsError, match=r"does not fit its config.json \(.* is float64\)"):
+        complete_bundle(folder)
 
 
 def test_a_batch_gives_what_single_crops_give(shipped, crops):
