@@ -35,21 +35,6 @@ def test_library_and_app_are_imported():
     assert done.returncode == 0, done.stderr
 
 
-def test_a_gpu_is_left_alone_where_nothing_draws_on_it():
-    code = """
-import numpy as np
-from freeavatar.avatars import load_avatar
-from freeavatar.render import Look, Renderer
-avatar = load_avatar("ines")
-weights, look = np.zeros(len(avatar.target_names), np.float32), Look((32, 32))
-pictures = [Renderer(avatar, device=device).picture(weights, look=look) for device in ("cpu", "cuda")]
-assert (pictures[0] == pictures[1]).all()
-"""
-    done = run(code)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("torch is not installed: avatars are drawn on the CPU.") == 1
-
-
 def test_faces_are_encoded_and_decoded():
     code = """
 import json, numpy as np

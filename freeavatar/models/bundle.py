@@ -6,7 +6,6 @@ The weights are safetensors, the networks graphs beside them. :mod:`freeavatar.n
 """
 
 import hashlib
-import importlib.util
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -170,12 +169,7 @@ def lacking_graphs(folder: Path) -> list[str]:
 
 def missing_packages() -> list[str]:
     """Those of :data:`TORCH_PACKAGES` that are not installed."""
-    return [name for name in TORCH_PACKAGES if importlib.util.find_spec(name) is None]
-
-
-def missing_modules() -> list[str]:
-    """What writing graphs takes and is not installed."""
-    return [name for name in ("torch", "torchvision", "timm", "onnx", "onnxscript") if not is_installed(name)]
+    return [name for name in TORCH_PACKAGES if not is_installed(name)]
 
 
 def bundle_id(folder: Path) -> str:

@@ -80,7 +80,6 @@ def views_of_crops(crops: np.ndarray, size: int) -> np.ndarray:
         Luma, ``(B, 1, size, size)`` float32 in [0, 1].
     """
     luma = crops.astype(np.float32) @ (_LUMA / 255)
-    # No matrix products: for ones this small BLAS wakes threads, and waits while the detector has their core.
     left, top, right, bottom = VIEW
     # Two neighbours each and no matrix product, whose BLAS would wake threads and wait for the detector's core.
     low, share = _taps(top, bottom, crops.shape[1], size)

@@ -214,8 +214,6 @@ def add_bundle(
             _give_graphs(made, folder)
             (made / METRICS).write_text(json.dumps(metrics or {}, indent=1))
             (made / CARD).write_text(card or f"# {lineage.get('title', identity)}\n")
-    else:
-        complete_bundle(home)
     return _entry(home, _history()[-1])
 
 
@@ -264,10 +262,7 @@ def _add_with_papers(folder: Path, title: str) -> Entry:
 def _unpack(path: Path, folder: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
-            # A graph is no part of the id, so where it can be written anew a stranger's is not taken.
-            endings = () if missing_modules() else (".onnx",)
-            listed = (member for member in archive.infolist() if _is_part(member.filename))
-            members = [member for member in listed if not member.filename.endswith(endings)]
+            members = [member for member in archive.infolist() if _is_part(member.filename)]
             if "config.json" not in {member.filename for member in members}:
                 raise WeightsError("{} holds no bundle: give a zip that `models export` wrote.", path)
             if sum(member.file_size for member in members) > _LARGEST:

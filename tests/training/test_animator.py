@@ -327,8 +327,7 @@ def test_mode_test_animates_without_training(actor_frames, tmp_path, capsys):
     from freeavatar.files import write_png
 
     write_png(actor_frames[9], tmp_path / "smile.png")
-    weights = make_bundle(tmp_path / "weights", has_renderer=True)
-    main([str(SHIPPED), "--mode", "test", "--test.source", str(tmp_path / "smile.png"), "--pretrained", str(weights),
+    main([str(SHIPPED), "--mode", "test", "--test.source", str(tmp_path / "smile.png"),
           "--test.out", str(tmp_path / "out"), "--test.avatars", "ines", "pip"])  # fmt: skip
     assert {path.name for path in (tmp_path / "out").glob("*.png")} == {"smile.png"}
     assert "1 frames animated" in capsys.readouterr().out
