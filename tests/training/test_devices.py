@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from freeavatar.errors import InputError
-from freeavatar.models import bundle
 from training.engine import devices
 from training.engine.devices import check_device, torch_device, visible_devices
 from training.engine.stage import EngineConfig, device_of
@@ -71,7 +70,7 @@ def test_every_process_has_a_gpu_or_is_refused(gpus):
 def test_what_publishes_a_trained_bundle_is_missed_before_training(monkeypatch):
     found = importlib.util.find_spec
     monkeypatch.setattr(
-        bundle.importlib.util, "find_spec", lambda name: None if name in ("onnx", "onnxscript") else found(name)
+        importlib.util, "find_spec", lambda name: None if name in ("onnx", "onnxscript") else found(name)
     )
     with pytest.raises(InputError, match=r"packages that are not installed \(onnx, onnxscript\): `pip install"):
         check_device("cpu")
