@@ -18,7 +18,7 @@ from freeavatar.models import Bundle, choose_device, open_bundle
 from freeavatar.performance.settings import AnimateOptions
 from freeavatar.pipeline.progress import Progress, Report, timed
 from freeavatar.pipeline.sources import Source, open_source
-from freeavatar.pipeline.stages import ahead, side_by_side
+from freeavatar.pipeline.stages import ahead, in_parallel
 from freeavatar.pipeline.take import ENDING, Take, load_take, save_take, take_info
 from freeavatar.pipeline.tracking import follow
 from freeavatar.render import Renderer
@@ -217,4 +217,4 @@ def _drawn(
     def draw(panel: tuple[int, float, np.ndarray]) -> tuple[int, float, np.ndarray, list[np.ndarray]]:
         return *panel, [puppet.render(panel[0]) for puppet in puppets]
 
-    return side_by_side(ahead(panels), draw, workers=min(puppet.workers for puppet in puppets))
+    return in_parallel(ahead(panels), draw, workers=min(puppet.workers for puppet in puppets))

@@ -34,7 +34,7 @@ def ahead(items: Iterable[Item], *, count: int = AHEAD) -> Generator[Item, None,
             source.close()
 
 
-def side_by_side(
+def in_parallel(
     items: Iterable[Item], work: Callable[[Item], Result], *, workers: int
 ) -> Generator[Result, None, None]:
     """What ``work`` makes of items, by so many threads, in the order of the items.

@@ -138,9 +138,10 @@ class Renderer:
     def _take_fused(self) -> Iterator[FusedRenderer]:
         """One that no other thread draws with."""
         with self._lock:
-            fused = self._idle.pop() if self._idle else FusedRenderer(self._packed)
-            if fused not in self._made:
-                self._made.append(fused)
+            if not self._idle:
+                self._made.append(FusedRenderer(self._packed))
+                self._idle.append(self._made[-1])
+            fused = self._idle.pop()
         try:
             yield fused
         finally:
@@ -148,7 +149,7 @@ class Renderer:
 
     def batch(self, size: tuple[int, int]) -> int:
         """How many pictures of ``size`` ``(H, W)`` are best drawn together; if it is 1, threads draw side by side."""
-        return 1 if not self.is_on_gpu else max(1, min(GPU_BATCH, GPU_PIXELS // (size[0] * size[1])))
+        return max(1, min(GPU_BATCH, GPU_PIXELS // (size[0] * size[1]))) if self.is_on_gpu else 1
 
     def pictures(self, weights: np.ndarray, heads: np.ndarray, *, look: Look, camera: Camera) -> np.ndarray:
         """What :meth:`picture` draws of several poses: on a GPU all together, on the CPU one after the other.
@@ -163,11 +164,11 @@ class Renderer:
             sRGB, ``(N, H, W, 3)`` uint8; with straight alpha, ``(N, H, W, 4)``, where the look has no background.
         """
         out = np.empty((len(weights), *look.size, 4 if look.background is None else 3), np.uint8)
-        if not self.is_on_gpu:
-            for row, head, picture in zip(weights, heads, out, strict=True):
-                self.picture(row, head, look=look, camera=camera, out=picture)
-        else:
+        if self.is_on_gpu:
             self.differentiable.draw(weights.astype(np.float32), heads, look, camera, out)
+            return out
+        for row, head, picture in zip(weights, heads, out, strict=True):
+            self.picture(row, head, look=look, camera=camera, out=picture)
         return out
 
     @property

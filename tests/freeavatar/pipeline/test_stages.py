@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from freeavatar.pipeline.stages import AHEAD, ahead, side_by_side
+from freeavatar.pipeline.stages import AHEAD, ahead, in_parallel
 
 
 def test_items_come_in_order_from_another_thread() -> None:
@@ -79,13 +79,13 @@ def test_what_is_made_side_by_side_comes_in_order() -> None:
         time.sleep(rng.uniform(0, 0.005))
         return k * k
 
-    assert list(side_by_side(range(60), work, workers=3)) == [k * k for k in range(60)]
+    assert list(in_parallel(range(60), work, workers=3)) == [k * k for k in range(60)]
     assert len(threads) == 3
 
 
 def test_side_by_side_takes_few_items_before_their_turn() -> None:
     taken: list[int] = []
-    stage = side_by_side((taken.append(k) or k for k in range(100)), lambda k: k, workers=2)
+    stage = in_parallel((taken.append(k) or k for k in range(100)), lambda k: k, workers=2)
     assert next(stage) == 0
     assert len(taken) == 2 + AHEAD + 1
     stage.close()
@@ -105,7 +105,7 @@ def test_an_error_side_by_side_arrives_in_its_turn_and_ends_all() -> None:
             raise ValueError("broken frame")
         return k
 
-    stage = side_by_side(items(), work, workers=2)
+    stage = in_parallel(items(), work, workers=2)
     assert [next(stage), next(stage)] == [0, 1]
     with pytest.raises(ValueError, match="broken frame"):
         next(stage)
