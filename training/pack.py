@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 ARCHIVE = "images.zip"
 _STACKS = {"crops.npy": cv2.IMREAD_GRAYSCALE, "pictures.npy": cv2.IMREAD_COLOR_RGB}
-_LEFT_OUT = ("frames.npy", "landmarks.npy")
+_LEFT_OUT = ("frames.npy",)
 _AHEAD = 256
 
 

@@ -1,6 +1,7 @@
-"""Rigs of real faces: landmarks are read whatever way a head is turned, and two guesses are better than one."""
+"""What viewers describe becomes sheets, a table, and rigs of real faces."""
 
 import csv
+import json
 import zipfile
 
 import cv2
@@ -10,162 +11,173 @@ import pytest
 from freeavatar.errors import InputError
 from freeavatar.rig import ARKIT, mirrored
 from tests.bundles import make_bundle
-from training.data.labelled_faces import read_rigs
-from training.label_faces import _ACROSS, _CHIN, _STILL, LabelConfig, fit_reader, label_faces, strength, weigh
+from training.data.descriptions import (
+    MOVEMENTS,
+    NAMES,
+    mirrored_strengths,
+    read_descriptions,
+    rigs_of_strengths,
+    strengths_of_rigs,
+    write_descriptions,
+)
+from training.data.labelled_faces import DESCRIPTIONS, read_rigs
+from training.describe_faces import DescribeConfig, collect, draw_sheets, questions
+from training.label_faces import LabelConfig, fit_reader, label_faces, read_strengths
 
 MIRROR = np.array(mirrored(ARKIT))
-MIDDLE = [10, 168, 6, 197, 195, _CHIN]
-PAIRS = [*_ACROSS, (338, 109), (297, 67), (332, 103), (284, 54), (251, 21), (93, 323)]
+SIGNED = np.array([movement.is_signed for movement in MOVEMENTS])
+COUNT = 120
 
 
-class Faces:
-    """Heads of 478 points, alike on both sides, that rigs move and that are turned at will."""
-
-    def __init__(self) -> None:
-        rng = np.random.default_rng(0)
-        named = {*MIDDLE, *(k for pair in PAIRS for k in pair)}
-        others = [k for k in range(478) if k not in named]
-        pairs = [*PAIRS, *zip(others[::2], others[1::2], strict=True)]
-        self.twin = np.arange(478)
-        self.mean = np.zeros((478, 3))
-        self.mean[MIDDLE] = rng.uniform(-1, 1, (len(MIDDLE), 3)) * [0, 1, 0.5]
-        self.mean[10, 1], self.mean[_CHIN, 1] = -1, 1
-        for right, left in pairs:
-            self.twin[[right, left]] = left, right
-            self.mean[left] = rng.uniform([0.1, -1, -0.5], [1, 1, 0.5])
-            self.mean[right] = self.mean[left] * [-1, 1, 1]
-        moves = rng.normal(0, 0.05, (52, 478, 3))
-        moves[:, list(_STILL)] = 0
-        self.moves = (moves + moves[MIRROR][:, self.twin] * [-1, 1, 1]) / 2
-
-    def draw(self, count: int, seed: int, *, turn: float = 0.4) -> tuple[np.ndarray, np.ndarray]:
-        """Landmarks and rigs."""
-        rng = np.random.default_rng(seed)
-        rigs = rng.uniform(0, 1, (count, 52)) * (rng.uniform(size=(count, 52)) < 0.3)
-        points = self.mean + np.einsum("nk,kpc->npc", rigs, self.moves)
-        turns = np.stack([cv2.Rodrigues(vector)[0] for vector in rng.normal(0, turn, (count, 3))])
-        scale, shift = rng.uniform(0.3, 0.5, (count, 1, 1)), rng.uniform(0, 0.5, (count, 1, 3))
-        return (points @ turns * scale + shift).astype(np.float16), rigs.astype(np.float32)
+def draw_strengths(count: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.where(SIGNED, rng.integers(-3, 4, (count, len(NAMES))), rng.integers(0, 4, (count, len(NAMES)))) * 1.0
 
 
-@pytest.fixture(scope="module")
-def faces():
-    return Faces()
+def test_a_rig_shows_what_was_described_and_its_mirror_image_the_opposite():
+    strengths, guess = draw_strengths(50), np.random.default_rng(1).random((50, 52)).astype(np.float32)
+    rigs = rigs_of_strengths(strengths, guess)
+    assert rigs.min() >= 0 and rigs.max() <= 1
+    shown = strengths_of_rigs(rigs)
+    for k, name in enumerate(NAMES):
+        assert np.corrcoef(shown[:, k], strengths[:, k])[0, 1] > 0.75, name
+    np.testing.assert_allclose(
+        rigs_of_strengths(mirrored_strengths(strengths), guess[:, MIRROR]), rigs[:, MIRROR], atol=1e-6
+    )
+    np.testing.assert_array_equal(mirrored_strengths(mirrored_strengths(strengths)), strengths)
 
 
-@pytest.fixture(scope="module")
-def reader(faces):
-    return fit_reader(*faces.draw(800, 0), epochs=10)
+def test_what_no_viewer_describes_is_left_to_the_guess():
+    guess = np.random.default_rng(1).random((4, 52)).astype(np.float32)
+    rigs = rigs_of_strengths(np.zeros((4, len(NAMES))), guess)
+    for name in ("eyeLookInLeft", "jawForward", "tongueOut", "mouthDimpleRight"):
+        np.testing.assert_array_equal(rigs[:, ARKIT.index(name)], guess[:, ARKIT.index(name)])
+    assert not rigs[:, ARKIT.index("noseSneerLeft")].any()
 
 
-def likeness(found: np.ndarray, true: np.ndarray) -> float:
-    return float(np.mean([np.corrcoef(found[:, k], true[:, k])[0, 1] for k in range(52)]))
+def test_the_guess_says_which_side_is_the_stronger_one():
+    strengths, guess = np.zeros((1, len(NAMES))), np.zeros((1, 52), np.float32)
+    strengths[0, NAMES.index("browDown")] = 2
+    guess[0, ARKIT.index("browDownLeft")] = 0.8
+    rig = rigs_of_strengths(strengths, guess)[0]
+    left, right = rig[ARKIT.index("browDownLeft")], rig[ARKIT.index("browDownRight")]
+    assert left > 1.5 * right > 0
 
 
-def test_rigs_are_read_from_landmarks_however_the_head_is_turned(faces, reader):
-    landmarks, rigs = faces.draw(200, 1)
-    assert likeness(reader.read(landmarks), rigs) > 0.8
-    straight = reader.read(faces.draw(200, 1, turn=0.0)[0])
-    assert likeness(straight, reader.read(landmarks)) > 0.9
+def test_a_table_is_read_as_it_was_written_and_wrong_lines_are_named(tmp_path):
+    table, strengths = tmp_path / DESCRIPTIONS, draw_strengths(3)
+    write_descriptions(table, zip("abc", strengths, strict=True))
+    found = read_descriptions(table)
+    np.testing.assert_array_equal(np.stack([found[name] for name in "abc"]), strengths)
+    lines = table.read_text().splitlines()
+    for wrong, said in (("4", "strengths go from 0"), ("much", "expected the columns")):
+        table.write_text("\n".join([*lines[:2], ",".join(["x", wrong, *lines[1].split(",")[2:]])]))
+        with pytest.raises(InputError, match=f"line 3: {said}"):
+            read_descriptions(table)
+    with pytest.raises(InputError, match="does not exist"):
+        read_descriptions(tmp_path / "none.csv")
 
 
-def test_mirrored_landmarks_give_mirrored_rigs_and_no_landmarks_give_nothing(faces, reader):
-    landmarks = faces.draw(20, 2)[0]
-    flipped = (landmarks * np.float16([-1, 1, 1]))[:, faces.twin]
-    assert np.abs(reader.read(flipped) - reader.read(landmarks)[:, MIRROR]).mean() < 0.01
-    landmarks[3] = np.nan
-    read = reader.read(landmarks)
-    assert np.isnan(read[3]).all() and not np.isnan(read[[2, 4]]).any()
-
-
-def guesses(rng: np.random.Generator, count: int = 4000) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    truth = rng.uniform(0, 1, (count, 52)) ** 2
-    first, second = (0.6 * truth + rng.normal(0, noise, truth.shape) for noise in (0.15, 0.2))
-    return first, second, truth
-
-
-def test_two_guesses_that_err_apart_are_better_than_either():
-    first, second, truth = guesses(np.random.default_rng(0))
-    second[:, ARKIT.index("cheekPuff")] = np.random.default_rng(1).normal(0, 0.3, len(truth))
-    second[0] = np.nan
-    joined = weigh(first, second, truth).join(first, second)
-    seen = np.arange(52) != ARKIT.index("cheekPuff")
-    for k in np.flatnonzero(seen):
-        r = [np.corrcoef(guess[1:, k], truth[1:, k])[0, 1] for guess in (joined, first, second)]
-        assert r[0] > max(r[1:])
-    blind = ARKIT.index("cheekPuff")
-    assert np.corrcoef(joined[1:, blind], first[1:, blind])[0, 1] > 0.95
-    np.testing.assert_allclose(joined[1:].std(0), truth.std(0), rtol=0.1)
-    np.testing.assert_allclose(joined[0] / first[0], truth.std(0) / first.std(0), rtol=0.1)
-
-
-def test_real_faces_get_the_spread_that_both_guesses_share():
+def test_a_reader_reads_descriptions_of_faces_it_never_saw():
     rng = np.random.default_rng(0)
-    first, second, truth = guesses(rng)
-    ours, theirs, _ = (values * 0.5 for values in guesses(rng))
-    joined = (ours + theirs) / 2
-    factor = strength((ours, theirs), (first, second), truth, joined)
-    np.testing.assert_allclose(factor, (0.5 * truth.std(0) / joined.std(0)).clip(1, 1.5), rtol=0.1)
+    mixing = rng.normal(0, 1, (len(NAMES), 40))
 
+    def features(strengths: np.ndarray) -> np.ndarray:
+        both = np.stack([strengths, mirrored_strengths(strengths)], 1) @ mixing
+        return (both + rng.normal(0, 0.3, both.shape)).astype(np.float32)
 
-def test_a_guess_that_knows_nothing_says_nothing_of_strength():
-    rng = np.random.default_rng(0)
-    first, second, truth = guesses(rng)
-    blind = rng.normal(0, 0.3, second.shape)
-    factor = strength((first, rng.normal(0, 0.3, second.shape)), (first, blind), truth, first)
-    np.testing.assert_array_equal(factor, 1)
+    taught, held_out = draw_strengths(600), draw_strengths(100, 1)
+    reader = fit_reader(features(taught), taught, epochs=25)
+    read = read_strengths([reader], features(held_out))
+    assert np.mean([np.corrcoef(read[:, k], held_out[:, k])[0, 1] for k in range(len(NAMES))]) > 0.8
 
 
 @pytest.fixture
-def folders(faces, tmp_path):
-    """Faces with landmarks and a bundle; renders to learn from, and to weigh by."""
-    rng = np.random.default_rng(0)
-    for name, count in (("renders", 300), ("held_out", 60), ("faces", 12)):
-        folder = tmp_path / name
-        folder.mkdir()
-        landmarks, rigs = faces.draw(count, len(name))
-        crops = rng.integers(0, 255, (count, 144, 144), dtype=np.uint8)
-        np.save(folder / "landmarks.npy", landmarks)
-        if name != "faces":
-            np.save(folder / "rigs.npy", rigs)
-            np.save(folder / "crops.npy", crops)
-            continue
-        with zipfile.ZipFile(folder / "images.zip", "w") as archive:
-            for k, crop in enumerate(crops):
-                archive.writestr(f"{k}.png", cv2.imencode(".png", crop)[1].tobytes())
-        with (folder / "labels.csv").open("w", newline="") as file:
-            csv.writer(file).writerows(
-                [
-                    ["file", "split", "emotion"],
-                    *([f"{k}.png", "train", "neutral" if k % 2 else "joy"] for k in range(12)),
-                ]
-            )
+def faces(tmp_path):
+    """Labelled faces, most of them of the train split, and a bundle."""
+    folder, rng = tmp_path / "faces", np.random.default_rng(0)
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "images.zip", "w") as archive:
+        for k in range(COUNT):
+            crop = rng.integers(0, 255, (48, 48), dtype=np.uint8)
+            archive.writestr(f"{k}.png", cv2.imencode(".png", crop)[1].tobytes())
+    with (folder / "labels.csv").open("w", newline="") as file:
+        rows = [(f"{k}.png", "val" if k % 10 == 9 else "train", "neutral" if k % 4 else "joy") for k in range(COUNT)]
+        csv.writer(file).writerows([("file", "split", "emotion"), *rows])
     make_bundle(tmp_path / "bundle")
-    return tmp_path
+    return folder
 
 
-def config_of(folder) -> LabelConfig:
-    return LabelConfig(folder / "faces", (folder / "renders",), (folder / "held_out",), folder / "bundle", epochs=1)
+def describe(faces, count: int = 80) -> None:
+    names = [f"{k}.png" for k in range(count)]
+    write_descriptions(faces / DESCRIPTIONS, zip(names, draw_strengths(count), strict=True))
 
 
-def test_rigs_lie_beside_the_labels_where_training_finds_them(folders):
-    found = label_faces(config_of(folders))
-    assert found.shape == (12, 52) and found.min() >= 0 and found.max() <= 1
-    np.testing.assert_array_equal(read_rigs(folders / "faces" / "labels.csv"), found.astype(np.float32))
+def config_of(faces) -> LabelConfig:
+    return LabelConfig(faces, faces.parent / "bundle", readers=1, epochs=1)
 
 
-def test_what_is_missing_is_named(folders):
-    labels = folders / "faces" / "labels.csv"
-    landmarks = folders / "faces" / "landmarks.npy"
-    points = np.load(landmarks)
-    for wrong in (points[:-1], np.full_like(points, np.nan)):
-        np.save(landmarks, wrong)
-        with pytest.raises(InputError, match="find them again"):
-            label_faces(config_of(folders))
-    np.save(landmarks, points)
-    (folders / "held_out" / "landmarks.npy").rename(folders / "aside.npy")
-    with pytest.raises(InputError, match=r"held_out lacks landmarks\.npy"):
-        label_faces(config_of(folders))
+def test_rigs_lie_beside_the_labels_where_training_finds_them(faces):
+    describe(faces)
+    found = label_faces(config_of(faces))
+    assert found.shape == (COUNT, 52) and found.min() >= 0 and found.max() <= 1
+    train = np.arange(COUNT) % 10 != 9
+    np.testing.assert_array_equal(read_rigs(faces / "labels.csv"), found[train].astype(np.float32))
+    shown = strengths_of_rigs(found[:80].astype(float))[train[:80]]
+    sneer = NAMES.index("noseSneer")
+    assert np.corrcoef(shown[:, sneer], draw_strengths(80)[train[:80], sneer])[0, 1] > 0.9
+
+
+def test_what_is_missing_is_named(faces):
+    with pytest.raises(InputError, match=r"descriptions\.csv does not exist"):
+        label_faces(config_of(faces))
+    describe(faces, 10)
+    with pytest.raises(InputError, match="describes 9 faces of the train split"):
+        label_faces(config_of(faces))
+    describe(faces)
+    labels = faces / "labels.csv"
     labels.write_text(labels.read_text().replace("neutral", "anger"))
     with pytest.raises(InputError, match="calls no face neutral"):
-        label_faces(config_of(folders))
+        label_faces(config_of(faces))
+
+
+def line(number: int, is_readable: int, strengths: np.ndarray) -> str:
+    return " ".join([str(number), str(is_readable), *(f"{value:g}" for value in strengths)])
+
+
+def test_what_viewers_write_about_sheets_becomes_a_table(faces, tmp_path):
+    config = DescribeConfig(faces, tmp_path / "sheets", count=50)
+    assert draw_sheets(config) == 2
+    picture = cv2.imread(str(config.out / "sheet_001.png"))
+    assert picture.shape == (1200, 1500, 3)
+    assert len(questions().splitlines()) == 5 + len(MOVEMENTS)
+    first, second = json.loads((config.out / "sheets.json").read_text())
+    strengths = draw_strengths(20)
+    lines = [line(k, int(k != 3), values) for k, values in enumerate(strengths, 1)]
+    (config.out / "sheet_000.txt").write_text("\n".join(lines))
+    (config.out / "sheet_001_ann.txt").write_text(line(7, 1, np.zeros(len(NAMES))))
+    (config.out / "sheet_001_ben.txt").write_text(line(7, 1, np.ones(len(NAMES))))
+    assert collect(config) == 20
+    found = read_descriptions(faces / DESCRIPTIONS)
+    assert first[2] not in found
+    np.testing.assert_array_equal(found[first[4]], strengths[4])
+    assert set(found[second[6]]) == {0.5}
+    with pytest.raises(InputError, match="holds sheets already"):
+        draw_sheets(config)
+    again = DescribeConfig(faces, tmp_path / "more", count=400)
+    draw_sheets(again)
+    drawn = {name for sheet in json.loads((again.out / "sheets.json").read_text()) for name in sheet}
+    assert not drawn & set(found)
+
+
+def test_a_line_that_is_not_as_asked_for_is_named(faces, tmp_path):
+    config = DescribeConfig(faces, tmp_path / "sheets", count=20)
+    with pytest.raises(InputError, match="holds no sheets"):
+        collect(config)
+    draw_sheets(config)
+    good = line(1, 1, np.zeros(len(NAMES)))
+    for wrong in (good + " 1", good.replace("1 1", "21 1", 1), line(2, 1, np.full(len(NAMES), 4)), "hello"):
+        (config.out / "sheet_000.txt").write_text(f"{good}\n{wrong}\n")
+        with pytest.raises(InputError, match="line 2: expected the face's number"):
+            collect(config)
+    assert not (faces / DESCRIPTIONS).exists()

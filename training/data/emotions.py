@@ -76,8 +76,14 @@ def emotional_rig(emotion: str, rng: np.random.Generator, *, strength: float) ->
         strength: factor on all shapes, in [0, 1].
     """
     forms = PROTOTYPES[emotion]
+    return draw_form(forms[rng.integers(len(forms))], rng, strength=strength)
+
+
+def draw_form(form: Shapes, rng: np.random.Generator, *, strength: float) -> np.ndarray:
+    """A face of a form, ``(52,)`` float32 in [0, 1]: each shape as strong as its range allows, times ``strength``, both
+    sides nearly alike."""
     rig = np.zeros(len(ARKIT), np.float32)
-    for name, (low, high) in forms[rng.integers(len(forms))].items():
+    for name, (low, high) in form.items():
         amount = rng.uniform(low, high) * strength
         sides = [name] if name in ARKIT else [name + "Left", name + "Right"]
         for side in sides:

@@ -9,6 +9,8 @@ from freeavatar.errors import InputError
 from freeavatar.rig import ARKIT
 from training.data.triplets import SEPARATOR
 
+DESCRIPTIONS = "descriptions.csv"
+"""What viewers say of some of the faces of the labels.csv beside it: a table of training.describe_faces."""
 RIGS = "rigs.npy"
 """Rigs of all rows of the labels.csv beside it, ``(N, 52)``: what training.label_faces writes."""
 UNKNOWN = (

@@ -6,7 +6,7 @@ import numpy as np
 
 from freeavatar.render import Light, Lighting
 from freeavatar.rig import ARKIT, mirrored
-from training.data.emotions import PROTOTYPES, emotional_rig
+from training.data.emotions import PROTOTYPES, Shapes, draw_form, emotional_rig
 
 INDEX = {name: k for k, name in enumerate(ARKIT)}
 _RAREST = (
@@ -35,6 +35,22 @@ _SIDED = tuple(
 """Pairs of channels that do the same to either side of the face."""
 _EMOTIONAL = 0.35
 """Share of emotional faces among what is drawn by default."""
+_CONFUSED_FACES: tuple[Shapes, ...] = (
+    {"browDown": (0.5, 1), "eyeWide": (0.3, 1), "browInnerUp": (0, 0.4)},
+    {"mouthStretch": (0.3, 1), "mouthLowerDown": (0.4, 1), "mouthUpperUp": (0.2, 1), "browDown": (0, 1),
+     "cheekSquint": (0, 0.8), "eyeSquint": (0, 0.8)},
+    {"mouthFunnel": (0.3, 1), "jawOpen": (0.05, 0.45)},
+    {"mouthPucker": (0.3, 1), "jawOpen": (0, 0.25)},
+    {"jawOpen": (0.1, 0.6), "mouthFunnel": (0, 0.4), "mouthLowerDown": (0, 0.25), "mouthSmile": (0, 0.3)},
+    {"mouthRollLower": (0.2, 1), "mouthRollUpper": (0.2, 1), "mouthPress": (0.2, 1), "mouthDimple": (0, 0.6)},
+    {"mouthShrugLower": (0.3, 1), "mouthPress": (0, 0.8), "mouthFrown": (0.2, 0.8), "browInnerUp": (0, 0.8)},
+    {"mouthLeft": (0.3, 1), "mouthSmileLeft": (0, 0.6), "mouthDimpleLeft": (0, 0.7), "eyeSquintLeft": (0, 0.6)},
+    {"mouthRight": (0.3, 1), "mouthSmileRight": (0, 0.6), "mouthDimpleRight": (0, 0.7), "eyeSquintRight": (0, 0.6)},
+)  # fmt: skip
+"""Faces that a viewer tells apart at once, and a regression mixes up: a glare, clenched teeth, small round mouths,
+speech, lips rolled in, a chin about to cry, the mouth pulled aside."""
+_CONFUSED = 0.2
+"""Share of those among what is drawn by default."""
 _REGIONS = ("brow", "eye", "mouth", "cheek", "jaw", "nose")
 
 
@@ -51,8 +67,12 @@ class RigSampler:
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """One rig, ``(52,)`` float32 in [0, 1]."""
-        if not (self.is_natural or self.is_rare) and rng.uniform() < _EMOTIONAL:
-            return self._emotional(rng)
+        if not (self.is_natural or self.is_rare):
+            share = rng.uniform()
+            if share < _EMOTIONAL:
+                return self._emotional(rng)
+            if share < _EMOTIONAL + _CONFUSED:
+                return self._confused(rng)
         kind = 0.0 if self.is_natural or self.is_rare else rng.uniform()
         rig = np.zeros(len(ARKIT), np.float32)
         if kind < 0.72:
@@ -84,6 +104,16 @@ class RigSampler:
             rig = self._lean(rig, rng)
         if rng.uniform() < 0.3:
             self._add(rig, str(rng.choice(_RARE)), rng)
+        if rng.uniform() < 0.5:
+            self._gaze(rig, rng)
+        return np.clip(self._consistent(rig, rng), 0, 1).astype(np.float32)
+
+    def _confused(self, rng: np.random.Generator) -> np.ndarray:
+        """One of the faces that are mixed up, half of the time over one that people were seen with."""
+        rig = draw_form(_CONFUSED_FACES[rng.integers(len(_CONFUSED_FACES))], rng, strength=rng.uniform(0.4, 1))
+        if rng.uniform() < 0.5:
+            seen = self.seen[rng.integers(len(self.seen))] * rng.uniform(0.2, 0.8)
+            rig = np.where(rig > 0, rig, seen)
         if rng.uniform() < 0.5:
             self._gaze(rig, rng)
         return np.clip(self._consistent(rig, rng), 0, 1).astype(np.float32)
