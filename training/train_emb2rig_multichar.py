@@ -176,7 +176,8 @@ def train(config: AnimatorConfig, **more: Any) -> Path:
         with torch.no_grad():
             for name, identity in model.identities.items():
                 identity.code.copy_(model.codes[portraits.names.index(name)])
-        described = {**bundle.info, "animator": info}
+        inherited = {name: value for name, value in bundle.info.items() if name != "gains"}  # of another decoder
+        described = {**inherited, "animator": info}
         save_bundle(engine.out / "weights", Bundle(bundle.encoder, model.decoder, described, renderer, identities))
 
     stage = Stage(

@@ -72,6 +72,8 @@ _ROLLED = ("mouthRollLower", "mouthRollUpper")
 _PAIRS = {name: (f"{name}Left", f"{name}Right") for name in NAMES if f"{name}Left" in _RIG and name != "eyeLookUp"}
 _PAIRS["mouthRoll"] = _ROLLED
 """Movements that are two blendshapes at once."""
+_SHARE = 0.5
+"""Of what viewers say in a weight. They say it in whole steps; the guess, which knows less, follows small motions."""
 _LEANING = 0.6
 """How far a guess may lean a movement towards one of its blendshapes, in [0, 1]."""
 
@@ -163,7 +165,7 @@ def rigs_of_strengths(strengths: np.ndarray, guess: np.ndarray) -> np.ndarray:
         else:
             found[:, _RIG[name]] = own
     _follow(found, weights, guess)
-    return found.clip(0, 1).astype(np.float32)
+    return (_SHARE * found.clip(0, 1) + (1 - _SHARE) * guess).astype(np.float32)
 
 
 def _follow(found: np.ndarray, weights: np.ndarray, guess: np.ndarray) -> None:
