@@ -223,8 +223,8 @@ def _send(args: argparse.Namespace) -> None:
 
     curves, clock = read_curves(args.input, avatar=args.avatar), Clock()
     with ExitStack() as stack:
-        streams = [stack.enter_context(open_stream(url)) for url in args.urls]
         stack.enter_context(_stopping(clock.stop))
+        streams = [stack.enter_context(open_stream(url)) for url in args.urls]
         print(f"sending {args.input.name} to {', '.join(args.urls)}", flush=True)
         played = play(curves, streams, speed=args.speed, is_looping=args.loop, clock=clock)
     print(f"{played.sent} frames sent, {played.dropped} dropped because they were late")

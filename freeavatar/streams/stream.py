@@ -119,15 +119,14 @@ class UdpStream(Stream):
         """
         super().__init__(address)
         try:
-            family, kind, protocol, _, self._target = socket.getaddrinfo(
-                address.host, address.port, type=socket.SOCK_DGRAM
-            )[0]
+            found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_DGRAM)
         except (OSError, UnicodeError) as error:
             raise InputError(
                 "cannot find the host {} of {} ({}): check its name, or give its IP address.",
                 address.host, address.url, error,
             ) from error  # fmt: skip
-        self._socket = socket.socket(family, kind, protocol)
+        family, kind, protocol, _, target = found[0]
+        self._socket, self._target = socket.socket(family, kind, protocol), target
         self._socket.setblocking(False)
         self._has_failed, self._time = False, 0.0
 

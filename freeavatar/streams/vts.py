@@ -109,7 +109,7 @@ class VtsStream(Stream):
                     )
                     return
                 self._note(error)
-            except (OSError, ValueError, KeyError, WebSocketException, FreeAvatarError) as error:
+            except (OSError, ValueError, KeyError, TypeError, WebSocketException, FreeAvatarError) as error:
                 self._note(error)
             self._closing.wait(delay)
             delay = min(2 * delay, LAST_DELAY)
