@@ -52,9 +52,13 @@ def _unusable(url: str, scheme: str, port: int) -> InputError:
 
 def _options(given: Mapping[str, str], url: str, known: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """The options with their defaults."""
+    if given and not known:
+        raise InputError("{} has options, which its scheme does not take: leave out what follows the ?.", url)
     for name, value in given.items():
         if name not in known:
-            raise InputError("{} has the option {}, expected {}: leave it out.", url, name, ", ".join(known) or "-")
+            raise InputError(
+                "{} has the option {}, expected {}: correct it or leave it out.", url, name, ", ".join(known)
+            )
         if known[name] and value not in known[name]:
             raise InputError("{} has {}={}: use {}.", url, name, value, ", ".join(known[name]))
     return {name: values[0] for name, values in known.items() if values} | dict(given)

@@ -36,7 +36,7 @@ def test_a_scheme_has_the_port_that_its_receivers_listen_on(scheme, port):
         ("vmc://[::1", "is no address"),
         ("vmc://127.0.0.1?names=unity", "has names=unity: use arkit, Arkit, vrm0, vrm1"),
         ("vmc://127.0.0.1?name=vrm1", "has the option name, expected names"),
-        ("vts://127.0.0.1?token=1", "has the option token"),
+        ("vts://127.0.0.1?token=1", "has options, which its scheme does not take"),
         ("vmc://" + "a" * 70, "cannot find the host"),
     ],
 )
@@ -44,6 +44,12 @@ def test_a_url_that_cannot_be_used_is_explained(url, message):
     with pytest.raises(InputError) as raised:
         open_stream(url)
     assert message in str(raised.value)
+
+
+def test_localhost_is_where_receivers_listen(receiver, sample):
+    with open_stream(f"livelink://localhost:{receiver.getsockname()[1]}") as stream:
+        stream.send(*sample())
+        assert receiver.recv(2048)
 
 
 @pytest.mark.parametrize("scheme", UDP)
