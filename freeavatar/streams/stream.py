@@ -125,7 +125,7 @@ class UdpStream(Stream):
                 "cannot find the host {} of {} ({}): check its name, or give its IP address.",
                 address.host, address.url, error,
             ) from error  # fmt: skip
-        # Of localhost's two addresses receivers mostly listen on the older kind, and datagrams that get lost tell nobody.
+        # Receivers mostly listen on the older of localhost's two addresses, and lost datagrams tell nobody.
         family, kind, protocol, _, target = min(found, key=lambda row: row[0] != socket.AF_INET)
         self._socket, self._target = socket.socket(family, kind, protocol), target
         self._socket.setblocking(False)
