@@ -1,9 +1,11 @@
-"""The command line: animate, avatars, embed, models."""
+"""The command line: animate, send, avatars, people, embed, models, warm-up."""
 
 import argparse
 import logging
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +33,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"freeavatar {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_animate(commands.add_parser("animate", help="drive avatars from a video, an image or a folder of images"))
+    _add_send(
+        commands.add_parser(
+            "send", help="play a take into other programs over the network, in real time", epilog=_SCHEMES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )  # fmt: skip
     _add_avatars(commands.add_parser("avatars", help="list avatars; add and remove your own"))
     people = commands.add_parser("people", help="who is in a clip: what --face counts, with a picture of each")
     people.add_argument("input", type=Path, metavar="INPUT", help="video, image, or folder of images")
@@ -49,6 +57,30 @@ def _parser() -> argparse.ArgumentParser:
     warm_up = commands.add_parser("warm-up", help="compile what draws avatars, so that nobody waits at first use")
     warm_up.set_defaults(run=_warm_up)
     return parser
+
+
+_SCHEMES = """\
+URLs, with the port that is used if it is left out:
+  vmc://HOST:39539           VSeeFace, VNyan, Warudo, Unity (EVMC4U), Blender (VMC4B), by VMC protocol;
+                             ?names=arkit (jawOpen), Arkit (JawOpen), vrm0 (A, Joy) or vrm1 (aa, happy)
+  livelink://HOST:11111      Unreal Engine, as Live Link Face; ?subject=NAME
+  ifacialmocap://HOST:49983  what takes the app iFacialMocap; ?version=2 or 1
+  vts://HOST:8001            VTube Studio, which asks once whether to let FreeAvatar in
+  vrchat://HOST:9000         VRChat avatars with VRCFaceTracking's parameters; ?prefix=FT/ if theirs have that
+Ctrl-C ends it. Nobody needs to listen: a program that starts later joins in."""
+
+
+def _add_send(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "input", type=Path, metavar="TAKE.npz", help="the .take.npz of an `animate` run; or its .csv, or .json"
+    )
+    parser.add_argument(
+        "--send", action="append", required=True, metavar="URL", dest="urls", help="where to; repeat for several"
+    )
+    parser.add_argument("--avatar", metavar="NAME_OR_GLB", help="whose curves of a take; default: its first avatar's")
+    parser.add_argument("--speed", type=float, default=1.0, metavar="FACTOR", help="2 is twice as fast; default: 1.0")
+    parser.add_argument("--loop", action="store_true", help="begin again at the end, until Ctrl-C")
+    parser.set_defaults(run=_send)
 
 
 def _add_avatars(parser: argparse.ArgumentParser) -> None:
@@ -183,6 +215,30 @@ def _save_profile(report: "Report", path: Path, options: "AnimateOptions") -> No
 
     assert report.take is not None
     print(save_profile(Player(load_take(report.take)).profile(path.stem, options), path))
+
+
+def _send(args: argparse.Namespace) -> None:
+    from freeavatar.pipeline import read_curves
+    from freeavatar.streams import Clock, open_stream, play
+
+    curves, clock = read_curves(args.input, avatar=args.avatar), Clock()
+    with ExitStack() as stack:
+        stack.enter_context(_stopping(clock.stop))
+        streams = [stack.enter_context(open_stream(url)) for url in args.urls]
+        print(f"sending {args.input.name} to {', '.join(args.urls)}", flush=True)
+        played = play(curves, streams, speed=args.speed, is_looping=args.loop, clock=clock)
+    print(f"{played.sent} frames sent, {played.dropped} dropped because they were late")
+
+
+@contextmanager
+def _stopping(stop: Callable[[], None]) -> Iterator[None]:
+    """Call ``stop`` on Ctrl-C and on being terminated, in place of raising an error."""
+    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _people(args: argparse.Namespace) -> None:

@@ -21,6 +21,7 @@ FOLDERS = {
         "performance": {"faces"},
         "render": {"faces", "models", "avatars"},
         "export": {"video", "avatars", "render"},
+        "streams": {"avatars", "export"},
         "pipeline": {"video", "faces", "models", "avatars", "performance", "render", "export"},
         "explore": {"video", "faces", "models", "avatars", "performance", "render", "pipeline"},
     },

@@ -15,7 +15,7 @@ TARGETS = re.findall(r"^make (\w+)", (ROOT / "README.md").read_text(), re.MULTIL
 
 
 def test_readme_shows_every_command():
-    assert {command.split()[0] for command in COMMANDS} == {"animate", "avatars", "embed", "models", "people"}
+    assert {command.split()[0] for command in COMMANDS} == {"animate", "avatars", "embed", "models", "people", "send"}
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -60,9 +60,7 @@ def write_live_link_csv(curves: Curves, path: str | Path) -> None:
     """
     path = Path(path)
     check_performance(curves, path.stem)
-    weights = curves.weights.astype(np.float64)
-    head = np.radians(curves.head.astype(np.float64)) * _HEAD_SIGNS
-    values = np.concatenate([weights, head, _eye_rotations(weights)], axis=1)
+    values = live_link_values(curves.weights, curves.head)
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerow([*_LABELS, *_TITLES, *_HEAD, *_EYES])
         _write_rows(file, timecodes(curves.times, curves.rate), values)
@@ -93,6 +91,21 @@ def read_live_link_csv(path: str | Path, *, rate: Fraction | None = None) -> Cur
         raise InputError("{} is not a complete Live Link Face CSV ({}): export it again.", path.name, error) from error
 
 
+def live_link_values(weights: np.ndarray, head: np.ndarray) -> np.ndarray:
+    """The 61 columns of numbers: ARKit's blendshapes, then the rotations of head, left eye and right eye.
+
+    Args:
+        weights: ARKit's blendshapes, ``(T, 52)`` in [0, 1].
+        head: yaw, pitch, roll, ``(T, 3)`` degrees, signed as in the package.
+
+    Returns:
+        ``(T, 61)`` float64; rotations in radians, signed as the file has them.
+    """
+    weights = weights.astype(np.float64)
+    turns = np.radians(head.astype(np.float64)) * _HEAD_SIGNS
+    return np.concatenate([weights, turns, eye_rotations(weights)], axis=1)
+
+
 def timecodes(times: np.ndarray, rate: Fraction) -> list[str]:
     """Non-drop timecode of each time, ``HH:MM:SS:FF.sss``.
 
@@ -115,8 +128,8 @@ def _nominal(rate: Fraction) -> int:
     return max(1, math.floor(rate + Fraction(1, 2)))
 
 
-def _eye_rotations(weights: np.ndarray) -> np.ndarray:
-    """Yaw, pitch and roll of the left eye, then of the right, ``(T, 6)`` radians."""
+def eye_rotations(weights: np.ndarray) -> np.ndarray:
+    """Yaw, pitch and roll of the left eye, then of the right, ``(T, 6)`` radians, of blendshapes ``(T, 52)``."""
     look = {name: weights[:, i] for i, name in enumerate(ARKIT) if name.startswith("eyeLook")}
     none = np.zeros(len(weights))
     columns = [
