@@ -65,7 +65,7 @@ def write_live_link_csv(curves: Curves, path: str | Path) -> None:
     check_performance(curves, path.stem)
     weights = curves.weights.astype(np.float64)
     head = np.radians(curves.head.astype(np.float64)) * _HEAD_SIGNS
-    values = np.concatenate([weights, head, _eye_rotations(weights)], axis=1)
+    values = np.concatenate([weights, head, np.radians(eye_degrees(weights))], axis=1)
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerow([*_LABELS, *_TITLES, *_HEAD, *_EYES])
         _write_rows(file, timecodes(curves.times), values)
@@ -99,6 +99,29 @@ def read_live_link_csv(path: str | Path, *, rate: Fraction | None = None) -> Cur
         raise InputError("{} is not a complete Live Link Face CSV ({}): export it again.", path.name, error) from error
 
 
+def eye_degrees(weights: np.ndarray) -> np.ndarray:
+    """Rotations of the eyes that look weights stand for.
+
+    Args:
+        weights: of :data:`freeavatar.rig.ARKIT`, ``(T, 52)``.
+
+    Returns:
+        Yaw, pitch and roll of the left eye, then of the right, ``(T, 6)`` degrees: yaw is positive towards the actor's
+        right, pitch is positive downwards, roll is 0.
+    """
+    look = {name: weights[:, i] for i, name in enumerate(ARKIT) if name.startswith("eyeLook")}
+    none = np.zeros(len(weights))
+    columns = [
+        look["eyeLookInLeft"] - look["eyeLookOutLeft"],
+        look["eyeLookDownLeft"] - look["eyeLookUpLeft"],
+        none,
+        look["eyeLookOutRight"] - look["eyeLookInRight"],
+        look["eyeLookDownRight"] - look["eyeLookUpRight"],
+        none,
+    ]
+    return EYE_DEGREES * np.stack(columns, axis=1)
+
+
 def timecodes(times: np.ndarray) -> list[str]:
     """Timecode of each time, ``HH:MM:SS:FF.sss``, in sixtieths of a second.
 
@@ -117,21 +140,6 @@ def timecodes(times: np.ndarray) -> list[str]:
         hour, minute = divmod(minutes, 60)
         labels.append(f"{hour:02}:{minute:02}:{second:02}:{frame:02}.{fraction:03}")
     return labels
-
-
-def _eye_rotations(weights: np.ndarray) -> np.ndarray:
-    """Yaw, pitch and roll of the left eye, then of the right, ``(T, 6)`` radians."""
-    look = {name: weights[:, i] for i, name in enumerate(ARKIT) if name.startswith("eyeLook")}
-    none = np.zeros(len(weights))
-    columns = [
-        look["eyeLookInLeft"] - look["eyeLookOutLeft"],
-        look["eyeLookDownLeft"] - look["eyeLookUpLeft"],
-        none,
-        look["eyeLookOutRight"] - look["eyeLookInRight"],
-        look["eyeLookDownRight"] - look["eyeLookUpRight"],
-        none,
-    ]
-    return np.radians(EYE_DEGREES) * np.stack(columns, axis=1)
 
 
 def _write_rows(file: TextIO, labels: list[str], values: np.ndarray) -> None:

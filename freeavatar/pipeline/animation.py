@@ -24,7 +24,7 @@ from freeavatar.pipeline.tracking import follow
 from freeavatar.render import Renderer
 from freeavatar.rig import Controls, Curves
 
-CURVES = ("csv", "json", "glb")
+CURVES = ("csv", "json", "glb", "vrma")
 """Endings of what is written of every avatar beside its picture."""
 _KINDS = {"mp4": "video", "png": "image"}
 """What a report calls a file, where that is not its ending."""

@@ -35,7 +35,7 @@ def both(short_clip, tmp_path_factory):
 
 def test_every_file_of_every_avatar_is_written_and_nothing_else(both):
     report, _, out = both
-    expected = {f"short_{name}.{kind}" for name in ("ines", "mei") for kind in ("mp4", "csv", "json", "glb")}
+    expected = {f"short_{name}.{kind}" for name in ("ines", "mei") for kind in ("mp4", "csv", "json", "glb", "vrma")}
     assert {path.name for path in out.iterdir()} == expected | {"short.mp4", "short.take.npz"}
     assert {path.name for path in report.paths} == expected | {"short.mp4", "short.take.npz"}
 
@@ -43,7 +43,7 @@ def test_every_file_of_every_avatar_is_written_and_nothing_else(both):
 def test_of_several_avatars_one_video_is_made_unless_each_is_asked_for(both, short_clip, tmp_path):
     report = animate(short_clip, ["ines", "mei"], out=tmp_path)
     assert {path.name for path in tmp_path.glob("*.mp4")} == {"short.mp4"}
-    assert report.combined == tmp_path / "short.mp4" and set(report.files["ines"]) == {"csv", "json", "glb"}
+    assert report.combined == tmp_path / "short.mp4" and set(report.files["ines"]) == {"csv", "json", "glb", "vrma"}
     assert report.combined.read_bytes() == (both[2] / "short.mp4").read_bytes()
 
 
