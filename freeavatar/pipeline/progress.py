@@ -40,8 +40,8 @@ class Report:
     """What an animation wrote."""
 
     files: dict[str, dict[str, Path]]
-    """Per avatar: ``video`` (or ``image``; of several avatars if each was asked for), ``csv``, ``json``, ``glb`` and
-    ``vrma``."""
+    """Per avatar: ``video`` (or ``image``; of several avatars if each was asked for), ``csv``, ``json``, ``glb``,
+    ``vrma``, and ``avatar``, the video of it alone if that was asked for."""
     combined: Path | None
     """Actor and all avatars in a row, if there are several."""
     frames: int
