@@ -71,6 +71,8 @@ class AnimateOptions(EditSettings):
     """Height of the side-by-side picture in pixels."""
     has_each: bool = False
     """Of several avatars, give a picture of each alone beside the one with all of them in a row."""
+    has_usd: bool = False
+    """Write every avatar that plays as USD as well, which takes the extra ``usd``."""
     background: str | None = None
     """What is behind the avatar: ``none``, a colour such as ``#204060``, or the path of a picture; by default the
     studio. Anything but the default gives a video of the avatar alone as well; if that is transparent, the pictures

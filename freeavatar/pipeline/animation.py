@@ -14,6 +14,7 @@ from freeavatar.errors import AvatarError, InputError
 from freeavatar.export import SINKS, Moment, Output, Sound
 from freeavatar.export.background import put_over, read_background
 from freeavatar.export.side_by_side import Puppet, actor_width, fitted, letterbox
+from freeavatar.export.usd import check_usd
 from freeavatar.files import make_folder
 from freeavatar.models import Bundle, choose_device, open_bundle
 from freeavatar.performance.settings import AnimateOptions
@@ -84,6 +85,8 @@ def animate_steps(
     device, cast = choose_device(options.device), load_cast(avatars or (DEFAULT_AVATAR,))
     stored = load_take(source) if Path(source).name.endswith(ENDING) else None
     background = read_background(options.background, _height(options))
+    if options.has_usd:
+        check_usd()
     opened = stored.source() if stored else open_source(Path(source), start=options.start, end=options.end)
     bundle, folder = bundle or open_bundle(device=device), make_folder(Path(out))
     files, own, combined = _planned(opened, cast, folder, options)
@@ -181,7 +184,8 @@ def _planned(
         InputError: one would overwrite the input.
     """
     picture = "png" if source.kind == "image" else "mp4"
-    kinds = (picture, *CURVES) if options.has_each or len(cast) == 1 else CURVES
+    curves = (*CURVES, "usd") if options.has_usd else CURVES
+    kinds = (picture, *curves) if options.has_each or len(cast) == 1 else curves
     files = {avatar.name: {kind: folder / f"{source.stem}_{avatar.name}.{kind}" for kind in kinds} for avatar in cast}
     own = {}
     if options.own_video is not None:

@@ -41,7 +41,7 @@ class Report:
 
     files: dict[str, dict[str, Path]]
     """Per avatar: ``video`` (or ``image``; of several avatars if each was asked for), ``csv``, ``json``, ``glb``,
-    ``vrma``, and ``avatar``, the video of it alone if that was asked for."""
+    ``vrma``, and if asked for ``usd`` and ``avatar``, the video of it alone."""
     combined: Path | None
     """Actor and all avatars in a row, if there are several."""
     frames: int
