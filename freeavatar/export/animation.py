@@ -6,6 +6,7 @@ import numpy as np
 
 from freeavatar.avatars.gltf import Gltf, Part
 from freeavatar.errors import InputError
+from freeavatar.export.keys import needed_keys
 
 FLOAT = 5126
 """glTF's number for 32-bit floats."""
@@ -35,33 +36,39 @@ def key_times(times: np.ndarray, name: str) -> np.ndarray:
 class Animation:
     """One linear animation of a file, and the file's binary chunk; both grow."""
 
-    def __init__(self, gltf: Gltf, name: str, times: np.ndarray) -> None:
+    def __init__(self, gltf: Gltf, name: str, times: np.ndarray, *, most_error: float = 0.0) -> None:
         """Begin it.
 
         Args:
             gltf: the file; accessors and views are added to it.
             name: of the animation.
-            times: of the keys, of :func:`key_times`, ``(T,)``.
+            times: of the frames, of :func:`key_times`, ``(T,)``.
+            most_error: keys may be left out that interpolation gives within this, of weights or radians; 0 keeps all.
         """
         self.gltf, self.data = gltf, bytearray(gltf.data)
         self.part = Part(name=name, channels=[], samplers=[])
         """What belongs in the file's list of animations."""
-        self._times = times
+        self._times, self._most_error = times, most_error
         self._accessors: dict[tuple[bytes, str], int] = {}
 
-    def add_sampler(self, values: np.ndarray, path: Path) -> int:
-        """Add the keys of something; what the file holds already is shared.
+    def add_sampler(self, values: np.ndarray, path: Path, *, scale: float = 1.0) -> int:
+        """Add the keys of something, each sampler as many as it needs; data that the file holds already are shared.
 
         Args:
             values: ``(T, N)`` weights, ``(T, 4)`` unit quaternions ``(x, y, z, w)``, or ``(T, 3)`` metres.
             path: what they are.
+            scale: the values that mean as much as a weight of 1, for their error.
 
         Returns:
             Index of the sampler.
         """
-        source = self._add_accessor(self._times, "SCALAR")
+        times, values = self._times, values.astype(np.float32)
+        if self._most_error > 0:
+            kept = needed_keys(times, values, self._most_error * scale, is_rotation=path == "rotation")
+            times, values = times[kept], values[kept]
+        source = self._add_accessor(times, "SCALAR")
         accessor = self.gltf.accessors[source]
-        accessor.min, accessor.max = [float(self._times[0])], [float(self._times[-1])]
+        accessor.min, accessor.max = [float(times[0])], [float(times[-1])]
         self.part.samplers.append(Part(input=source, output=self._add_accessor(values, _KINDS[path])))
         return len(self.part.samplers) - 1
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from freeavatar.avatars.bindings import Bindings, read_bindings
 from freeavatar.avatars.gltf import Gltf, open_glb, write_glb
 from freeavatar.avatars.nodes import head_turn, local_rotations, split_matrix, turned_origins, world_matrices
@@ -14,7 +16,12 @@ from freeavatar.rotation import continuous, head_quaternion, quaternion_matrix
 
 
 def write_animated_glb(
-    avatar_glb: str | Path, performance: Controls, path: str | Path, *, animate_head: bool = True
+    avatar_glb: str | Path,
+    performance: Controls,
+    path: str | Path,
+    *,
+    animate_head: bool = True,
+    most_error: float = 0.0,
 ) -> None:
     """Write a copy of an avatar that plays a performance.
 
@@ -28,6 +35,8 @@ def write_animated_glb(
         performance: times and weights to play; names match by exact spelling.
         path: the file to write; it is replaced at once when it is complete.
         animate_head: also turn the head.
+        most_error: leave out keys that the others give within this: of weights, of radians, and of translations as a
+            part of their range. All targets of a mesh share their keys. 0 keeps the key of every frame.
 
     Raises:
         AvatarError: the avatar is no complete .glb, or has no morph target of the performance.
@@ -40,7 +49,7 @@ def write_animated_glb(
     gltf = open_glb(source)
     bindings = read_bindings(gltf)
     meshes = _driven_meshes(gltf, bindings, performance.names, source)
-    animation = Animation(gltf, path.stem, times)
+    animation = Animation(gltf, path.stem, times, most_error=most_error)
     _add_weights(animation, performance, bindings, meshes)
     if animate_head:
         try:
@@ -73,7 +82,8 @@ def _add_head(animation: Animation, performance: Controls) -> None:
         split_matrix(gltf.nodes[node])
         animation.add_channel(animation.add_sampler(rotations, "rotation"), node, "rotation")
         if places is not None:
-            animation.add_channel(animation.add_sampler(places, "translation"), node, "translation")
+            reach = float(np.ptp(places, axis=0).max())
+            animation.add_channel(animation.add_sampler(places, "translation", scale=reach), node, "translation")
 
 
 def _driven_meshes(gltf: Gltf, bindings: Bindings, names: tuple[str, ...], source: Path) -> list[int]:
@@ -100,5 +110,8 @@ class GlbSink(Recording):
 
     def save(self) -> None:
         """Write it."""
-        turns_head = self.output.settings.get("has_head_pose", True)
-        write_animated_glb(self.output.avatar.path, self.controls, self.output.path, animate_head=turns_head)
+        settings = self.output.settings
+        write_animated_glb(
+            self.output.avatar.path, self.controls, self.output.path,
+            animate_head=settings.get("has_head_pose", True), most_error=settings.get("reduce", 0.0),
+        )  # fmt: skip

@@ -18,12 +18,14 @@ import numpy as np
 from freeavatar.avatars import Avatar
 from freeavatar.errors import InputError
 from freeavatar.export.checks import check_performance
+from freeavatar.export.keys import needed_keys
 from freeavatar.export.sink import Output, Recording
 from freeavatar.files import is_installed, replacing
 from freeavatar.rig import Controls
 from freeavatar.rotation import continuous, head_quaternion
 
 _JOINTS = ["root", "root/head"]
+_ANIMATION = "/Avatar/Animation"
 _STILL = 1e-6
 """Metres: what a target moves less stays out of it."""
 
@@ -38,7 +40,9 @@ def check_usd() -> None:
         raise InputError("USD takes usd-core, which is not installed: install it, or the extra `usd`.")
 
 
-def write_usd(avatar: Avatar, performance: Controls, path: str | Path, *, animate_head: bool = True) -> None:
+def write_usd(
+    avatar: Avatar, performance: Controls, path: str | Path, *, animate_head: bool = True, most_error: float = 0.0
+) -> None:
     """Write an avatar that plays as a binary USD file.
 
     Args:
@@ -46,6 +50,8 @@ def write_usd(avatar: Avatar, performance: Controls, path: str | Path, *, animat
         performance: what; its controls are the avatar's.
         path: the file to write, ``.usd``; it is replaced at once when it is complete.
         animate_head: also turn the head.
+        most_error: leave out keys that the others give within this, of weights or radians; all weights share their
+            keys. 0 keeps the key of every frame.
 
     Raises:
         InputError: the performance or ``path`` cannot be written, or ``usd-core`` is missing.
@@ -69,7 +75,10 @@ def write_usd(avatar: Avatar, performance: Controls, path: str | Path, *, animat
     names = _add_targets(stage, mesh, avatar)
     _add_materials(stage, mesh, avatar)
     _add_skeleton(stage, mesh, avatar)
-    _add_animation(stage, avatar, performance, codes, names, animate_head)
+    _add_animation(stage, avatar, names)
+    _add_weights(stage, avatar, performance, codes, most_error)
+    if animate_head:
+        _add_head(stage, performance, codes, most_error)
     with replacing(path) as temporary:
         exported = temporary.with_suffix(".usdc")  # the ending is what says that it is binary
         stage.GetRootLayer().Export(str(exported))
@@ -142,6 +151,7 @@ def _add_materials(stage: Any, mesh: Any, avatar: Avatar) -> None:
             mesh, f"Part{index}", UsdGeom.Tokens.face, Vt.IntArray.FromNumpy(faces), "materialBind"
         )
         UsdShade.MaterialBindingAPI.Apply(subset.GetPrim()).Bind(material)
+    UsdGeom.Subset.SetFamilyType(mesh, "materialBind", UsdGeom.Tokens.partition)
 
 
 def _add_skeleton(stage: Any, mesh: Any, avatar: Avatar) -> None:
@@ -160,29 +170,39 @@ def _add_skeleton(stage: Any, mesh: Any, avatar: Avatar) -> None:
     binding.CreateJointIndicesPrimvar(False, 2).Set(Vt.IntArray.FromNumpy(joints))
     binding.CreateJointWeightsPrimvar(False, 2).Set(Vt.FloatArray.FromNumpy(weights.ravel()))
     binding.CreateGeomBindTransformAttr(Gf.Matrix4d(1))
-    UsdSkel.BindingAPI.Apply(skeleton.GetPrim()).CreateAnimationSourceRel().SetTargets(["/Avatar/Animation"])
+    UsdSkel.BindingAPI.Apply(skeleton.GetPrim()).CreateAnimationSourceRel().SetTargets([_ANIMATION])
 
 
-def _add_animation(
-    stage: Any, avatar: Avatar, performance: Controls, codes: np.ndarray, names: list[str], animate_head: bool
-) -> None:
-    from pxr import Gf, UsdSkel, Vt
+def _add_animation(stage: Any, avatar: Avatar, names: list[str]) -> None:
+    """Add the animation at rest."""
+    from pxr import Gf, UsdSkel
 
-    animation = UsdSkel.Animation.Define(stage, "/Avatar/Animation")
+    animation = UsdSkel.Animation.Define(stage, _ANIMATION)
     animation.CreateJointsAttr(_JOINTS)
     animation.CreateTranslationsAttr([Gf.Vec3f(0), Gf.Vec3f(*avatar.head_pivot.tolist())])
+    animation.CreateRotationsAttr([Gf.Quatf(1), Gf.Quatf(1)])
     animation.CreateScalesAttr([Gf.Vec3h(1), Gf.Vec3h(1)])
     animation.CreateBlendShapesAttr(names)
+
+
+def _add_weights(stage: Any, avatar: Avatar, performance: Controls, codes: np.ndarray, most_error: float) -> None:
+    from pxr import UsdSkel, Vt
+
     correctives = avatar.corrective_weights(performance.weights)
     weights = np.concatenate([performance.weights, correctives], axis=1).astype(np.float32)
-    attribute = animation.CreateBlendShapeWeightsAttr()
-    for code, row in zip(codes.tolist(), weights, strict=True):
-        attribute.Set(Vt.FloatArray.FromNumpy(row), code)
-    rotations = animation.CreateRotationsAttr([Gf.Quatf(1), Gf.Quatf(1)])
-    if animate_head:
-        turns = continuous(head_quaternion(*performance.head.T.astype(np.float64)))
-        for code, (x, y, z, w) in zip(codes.tolist(), turns.tolist(), strict=True):
-            rotations.Set([Gf.Quatf(1), Gf.Quatf(w, x, y, z)], code)
+    attribute = UsdSkel.Animation.Get(stage, _ANIMATION).CreateBlendShapeWeightsAttr()
+    for key in needed_keys(codes, weights, most_error):
+        attribute.Set(Vt.FloatArray.FromNumpy(weights[key]), float(codes[key]))
+
+
+def _add_head(stage: Any, performance: Controls, codes: np.ndarray, most_error: float) -> None:
+    from pxr import Gf, UsdSkel
+
+    turns = continuous(head_quaternion(*performance.head.T.astype(np.float64)))
+    attribute = UsdSkel.Animation.Get(stage, _ANIMATION).GetRotationsAttr()
+    for key in needed_keys(codes, turns, most_error, is_rotation=True):
+        x, y, z, w = turns[key].tolist()
+        attribute.Set([Gf.Quatf(1), Gf.Quatf(w, x, y, z)], float(codes[key]))
 
 
 def _vectors(values: np.ndarray) -> Any:
@@ -200,5 +220,8 @@ class UsdSink(Recording):
 
     def save(self) -> None:
         """Write it."""
-        turns_head = self.output.settings.get("has_head_pose", True)
-        write_usd(self.output.avatar, self.controls, self.output.path, animate_head=turns_head)
+        settings = self.output.settings
+        write_usd(
+            self.output.avatar, self.controls, self.output.path,
+            animate_head=settings.get("has_head_pose", True), most_error=settings.get("reduce", 0.0),
+        )  # fmt: skip

@@ -32,7 +32,14 @@ _OFFSET = (0.0, 0.06, 0.0)
 """Where the gaze begins, metres from the head's bone; the specification's example."""
 
 
-def write_vrma(curves: Curves, path: str | Path, *, animate_head: bool = True, has_presets: bool = True) -> None:
+def write_vrma(
+    curves: Curves,
+    path: str | Path,
+    *,
+    animate_head: bool = True,
+    has_presets: bool = True,
+    most_error: float = 0.0,
+) -> None:
     """Write a face's curves as a VRM animation.
 
     It has the bones that VRM asks of every avatar, and the neck; of them neck and head are animated.
@@ -43,6 +50,8 @@ def write_vrma(curves: Curves, path: str | Path, *, animate_head: bool = True, h
         animate_head: also turn neck and head.
         has_presets: also write VRM's presets. An avatar with both these and ARKit's expressions would show everything
             twice.
+        most_error: leave out keys that the others give within this, of weights or radians; each expression and bone has
+            keys of its own. 0 keeps the key of every frame.
 
     Raises:
         InputError: the curves or ``path`` cannot be written.
@@ -52,7 +61,7 @@ def write_vrma(curves: Curves, path: str | Path, *, animate_head: bool = True, h
     gltf = Gltf({"asset": {"version": "2.0", "generator": "FreeAvatar"}, "scene": 0, "buffers": [Part()]}, b"")
     bones = _add_bones(gltf)
     gltf.scenes = [Part(nodes=[bones["hips"]])]
-    animation = Animation(gltf, path.stem, key_times(curves.times, path.stem))
+    animation = Animation(gltf, path.stem, key_times(curves.times, path.stem), most_error=most_error)
     if animate_head:
         _add_head(animation, curves, bones)
     gaze = _add_gaze(animation, curves)
@@ -153,9 +162,9 @@ class VrmaSink(Recording):
 
     def save(self) -> None:
         """Write it."""
-        avatar = self.output.avatar
+        avatar, settings = self.output.avatar, self.output.settings
         is_vrm = bool({"VRM", "VRMC_vrm"} & (open_glb(avatar.path).extensions or {}).keys())
         write_vrma(
-            self.curves, self.output.path, animate_head=self.output.settings.get("has_head_pose", True),
-            has_presets=not (is_vrm and avatar.is_arkit),
+            self.curves, self.output.path, animate_head=settings.get("has_head_pose", True),
+            has_presets=not (is_vrm and avatar.is_arkit), most_error=settings.get("reduce", 0.0),
         )  # fmt: skip

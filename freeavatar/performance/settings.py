@@ -71,6 +71,9 @@ class AnimateOptions(EditSettings):
     """Height of the side-by-side picture in pixels."""
     has_each: bool = False
     """Of several avatars, give a picture of each alone beside the one with all of them in a row."""
+    reduce: float = 0.0
+    """Leave out keys of GLB, VRM animation and USD that the others give within this, of weights and of radians; 0 keeps
+    the key of every frame."""
     has_usd: bool = False
     """Write every avatar that plays as USD as well, which takes the extra ``usd``."""
     background: str | None = None
@@ -92,6 +95,8 @@ class AnimateOptions(EditSettings):
             min(self.box[:2]) >= 0 and min(self.box[2:]) >= 16 and max(self.box) < math.inf
         ):
             raise InputError("box is {}, expected left, top, width and height, at least 16 x 16 pixels.", self.box)
+        if not 0 <= self.reduce < 1:
+            raise InputError("reduce is {:g}, expected a largest error of at least 0 and below 1.", self.reduce)
         if self.video is not None and self.video not in VIDEOS:
             raise InputError("video is {!r}, expected mp4, webm, prores or png.", self.video)
         if self.is_transparent and self.video == "mp4":
