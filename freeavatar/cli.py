@@ -180,6 +180,19 @@ def _add_animate(parser: argparse.ArgumentParser) -> None:
         help="where the face is at the start, in pixels, if it is not found",
     )  # fmt: skip
     parser.add_argument("--each", action="store_true", help="of several avatars, a video of each alone as well")
+    parser.add_argument(
+        "--background", metavar="none|#RRGGBB|PICTURE", help="write a video of the avatar alone before this as well"
+    )
+    parser.add_argument(
+        "--video",
+        metavar="mp4|webm|prores|png",
+        help="kind of the video of the avatar alone; default: webm if it is transparent, else mp4",
+    )
+    parser.add_argument(
+        "--reduce", type=float, default=0.0, metavar="ERROR",
+        help="leave out keys of GLB, VRM animation and USD that the others give within this, such as 0.005",
+    )  # fmt: skip
+    parser.add_argument("--usd", action="store_true", help="write the avatar that plays as USD as well (extra `usd`)")
     parser.add_argument("--no-audio", action="store_true", help="leave the sound out")
     _add_device(parser)
     _add_weights(parser)
@@ -195,7 +208,8 @@ def _animate(args: argparse.Namespace) -> None:
         smoothing=args.smoothing, calibration=load_profile(args.profile) if args.profile else args.calibration,
         gain=args.gain, regions=Regions(**dict(args.region)), has_head_pose=not args.no_head_pose,
         framing=args.framing, face=args.face, box=args.box, start=args.start, end=args.end, has_audio=not args.no_audio,
-        device=args.device, has_each=args.each,
+        device=args.device, has_each=args.each, background=args.background, video=args.video, has_usd=args.usd,
+        reduce=args.reduce,
     )  # fmt: skip
     bundle = open_bundle(args.weights, device=choose_device(args.device)) if args.weights else None
     if args.save_profile is not None:

@@ -64,12 +64,13 @@ def _is_full(folder: Path) -> bool:
 
 
 def write_png(image: np.ndarray, path: Path) -> None:
-    """Write an image ``(H, W, 3)`` uint8 RGB as PNG.
+    """Write an image ``(H, W, 3)`` uint8 RGB, or ``(H, W, 4)`` with straight alpha, as PNG.
 
     Raises:
         InputError: the file cannot be written.
     """
-    _, data = cv2.imencode(".png", image[..., ::-1])
+    code = cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR
+    _, data = cv2.imencode(".png", cv2.cvtColor(image, code))
     with replacing(path) as temporary:
         temporary.write_bytes(data.tobytes())
 

@@ -106,8 +106,8 @@ def test_every_folder_has_its_place(package):
 
 def test_extras_are_pinned_as_requirements_are():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    required = (ROOT / "requirements.txt").read_text().splitlines()
-    assert project["optional-dependencies"].keys() == {"explore", "train"}
+    required = [line for name in ("", "-dev") for line in (ROOT / f"requirements{name}.txt").read_text().splitlines()]
+    assert project["optional-dependencies"].keys() == {"explore", "train", "usd"}
     for packages in project["optional-dependencies"].values():
         assert set(packages) <= set(required)
     core = (ROOT / "requirements-core.txt").read_text()

@@ -1,8 +1,8 @@
 """Live Link Face CSV: the file that Epic's iPhone app records and that face tools read.
 
-Timecode is ``HH:MM:SS:FF.sss``, non-drop: frames are counted at the exact rate and labelled at the
-nearest whole one, so at 29.97 frames a second the label ``00:00:01:00.000`` is 1.001 s. ``FF`` is
-the frame within the second and ``sss`` thousandths of a frame.
+Timecode is ``HH:MM:SS:FF.sss`` in seconds of the clock; ``FF.sss`` are sixtieths of a second, whatever the rate, as
+the app writes them even at 30 rows a second. Older importers of Unreal and scripts for MotionBuilder divide ``FF`` by
+60; newer importers take it for thirtieths unless one is above 30, so a clip without such a row begins at 31.
 
 Rotations are in radians. Epic documents no signs. The head's are those of ARKit's face axes (the
 actor's left is +X, up is +Y, the nose is +Z), as public tools send and play them; no recording
@@ -43,7 +43,10 @@ _HEAD = ("HeadYaw", "HeadPitch", "HeadRoll")
 _TITLES = tuple(name[0].upper() + name[1:] for name in ARKIT)
 _EYES = ("LeftEyeYaw", "LeftEyePitch", "LeftEyeRoll", "RightEyeYaw", "RightEyePitch", "RightEyeRoll")
 _HEAD_SIGNS = np.array([1.0, -1.0, -1.0])
-_APP_RATE = 60
+_BASE = 60
+"""Parts of a second that timecodes count in."""
+_MOST_THIRTIETHS = 30
+"""Where no row counts further, newer importers take the parts for thirtieths."""
 _DAY = 24 * 60 * 60
 _TIMECODE = re.compile(r"(\d+):(\d+):(\d+)[:;](\d+(?:\.\d+)?)")
 
@@ -63,7 +66,7 @@ def write_live_link_csv(curves: Curves, path: str | Path) -> None:
     values = live_link_values(curves.weights, curves.head)
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerow([*_LABELS, *_TITLES, *_HEAD, *_EYES])
-        _write_rows(file, timecodes(curves.times, curves.rate), values)
+        _write_rows(file, timecodes(curves.times), values)
 
 
 def read_live_link_csv(path: str | Path, *, rate: Fraction | None = None) -> Curves:
@@ -73,10 +76,13 @@ def read_live_link_csv(path: str | Path, *, rate: Fraction | None = None) -> Cur
     left out. Times count from the first row, the confidence is 1. The eyes' rotations are not read: the look weights
     hold them.
 
+    Files of earlier versions counted the frames of the clip's own rate; they are told from others by where one second
+    passes to the next.
+
     Args:
         path: the file.
-        rate: frames a second, which the file does not state. By default the whole rate that its
-            timecode counts in, or the app's 60 for a clip within one second.
+        rate: frames a second, which the file does not state, and which files of earlier versions need for exact
+            times. By default it follows from the rows.
 
     Raises:
         InputError: the file cannot be read, or is not such a CSV.
@@ -103,33 +109,19 @@ def live_link_values(weights: np.ndarray, head: np.ndarray) -> np.ndarray:
     """
     weights = weights.astype(np.float64)
     turns = np.radians(head.astype(np.float64)) * _HEAD_SIGNS
-    return np.concatenate([weights, turns, eye_rotations(weights)], axis=1)
+    return np.concatenate([weights, turns, np.radians(eye_degrees(weights))], axis=1)
 
 
-def timecodes(times: np.ndarray, rate: Fraction) -> list[str]:
-    """Non-drop timecode of each time, ``HH:MM:SS:FF.sss``.
+def eye_degrees(weights: np.ndarray) -> np.ndarray:
+    """Rotations of the eyes that look weights stand for.
 
     Args:
-        times: seconds, ``(T,)``.
-        rate: frames a second.
+        weights: of :data:`freeavatar.rig.ARKIT`, ``(T, 52)``.
+
+    Returns:
+        Yaw, pitch and roll of the left eye, then of the right, ``(T, 6)`` degrees: yaw is positive towards the actor's
+        right, pitch is positive downwards, roll is 0.
     """
-    nominal = _nominal(rate)
-    labels = []
-    for thousandths in np.rint(times * float(rate) * 1000).astype(np.int64).tolist():
-        count, fraction = divmod(thousandths, 1000)
-        seconds, frame = divmod(count, nominal)
-        minutes, second = divmod(seconds, 60)
-        hour, minute = divmod(minutes, 60)
-        labels.append(f"{hour:02}:{minute:02}:{second:02}:{frame:02}.{fraction:03}")
-    return labels
-
-
-def _nominal(rate: Fraction) -> int:
-    return max(1, math.floor(rate + Fraction(1, 2)))
-
-
-def eye_rotations(weights: np.ndarray) -> np.ndarray:
-    """Yaw, pitch and roll of the left eye, then of the right, ``(T, 6)`` radians, of blendshapes ``(T, 52)``."""
     look = {name: weights[:, i] for i, name in enumerate(ARKIT) if name.startswith("eyeLook")}
     none = np.zeros(len(weights))
     columns = [
@@ -140,7 +132,27 @@ def eye_rotations(weights: np.ndarray) -> np.ndarray:
         look["eyeLookDownRight"] - look["eyeLookUpRight"],
         none,
     ]
-    return np.radians(EYE_DEGREES) * np.stack(columns, axis=1)
+    return EYE_DEGREES * np.stack(columns, axis=1)
+
+
+def timecodes(times: np.ndarray) -> list[str]:
+    """Timecode of each time, ``HH:MM:SS:FF.sss``, in sixtieths of a second.
+
+    Args:
+        times: seconds from the first frame, ``(T,)``.
+    """
+    counts = np.rint(times * _BASE * 1000).astype(np.int64)
+    furthest = (counts % (_BASE * 1000)).max(initial=0)
+    if 0 < furthest <= _MOST_THIRTIETHS * 1000:
+        counts += (_MOST_THIRTIETHS + 1) * 1000
+    labels = []
+    for thousandths in counts.tolist():
+        count, fraction = divmod(thousandths, 1000)
+        seconds, frame = divmod(count, _BASE)
+        minutes, second = divmod(seconds, 60)
+        hour, minute = divmod(minutes, 60)
+        labels.append(f"{hour:02}:{minute:02}:{second:02}:{frame:02}.{fraction:03}")
+    return labels
 
 
 def _write_rows(file: TextIO, labels: list[str], values: np.ndarray) -> None:
@@ -200,21 +212,43 @@ def _times(labels: Iterable[str], rate: Fraction | None) -> tuple[np.ndarray, Fr
         parts.append((int(hours) * 3600 + int(minutes) * 60 + int(seconds), float(frames)))
     seconds, frames = np.array(parts).T
     seconds = seconds + _DAY * np.concatenate([[0], np.cumsum(np.diff(seconds) < -_DAY / 2)])
-    rate = rate or Fraction(_counted_rate(seconds, frames))
-    counts = (seconds - seconds[0]) * _nominal(rate) + frames - frames[0]
+    base = _counted(seconds, frames, rate)
+    counts = (seconds - seconds[0]) * base + frames - frames[0]
     if (np.diff(counts) <= 0).any():
         raise ValueError("its timecode does not increase")
-    return counts / float(rate), rate
+    if rate is not None and _nominal(rate) == base and (base != _BASE or not (frames % 1).any()):
+        return counts / float(rate), rate
+    step = np.median(np.diff(counts)) if len(counts) > 1 else 1.0
+    return counts / base, rate or _named_rate(base / step)
 
 
-def _counted_rate(seconds: np.ndarray, frames: np.ndarray) -> int:
-    """Frames that the timecode counts in a second, seen where one second passes to the next."""
-    passes, steps = np.diff(seconds) == 1, np.diff(frames)
-    if not passes.any():
-        return max(_APP_RATE, int(frames.max()) + 1)
-    within = steps[np.diff(seconds) == 0]
-    step = np.median(within) if len(within) else 1.0
-    return max(round(float(step - np.median(steps[passes]))), int(frames.max()) + 1)
+def _nominal(rate: Fraction) -> int:
+    return max(1, math.floor(rate + Fraction(1, 2)))
+
+
+def _named_rate(rate: float) -> Fraction:
+    """The whole or NTSC rate that a measured one is, within the rounding of timecodes."""
+    whole = max(round(rate), 1)
+    near = min((Fraction(whole), Fraction(whole * 1000, 1001)), key=lambda known: abs(float(known) - rate))
+    return near if abs(float(near) - rate) < 5e-4 * rate else Fraction(rate).limit_denominator(1001)
+
+
+def _counted(seconds: np.ndarray, frames: np.ndarray, rate: Fraction | None) -> int:
+    """Parts of a second that the timecode counts in: sixty, or the frames of a file of earlier versions."""
+    steps, turns = np.diff(frames), np.diff(seconds)
+    within = np.where(turns == 0, steps, np.nan)
+    # A row that passes to the next second lasts as long as the one before it, or after.
+    before, after = np.append(np.nan, within[:-1]), np.append(within[1:], np.nan)
+    counted = np.where(np.isnan(before), after, before)[: len(steps)] - steps
+    counted = counted[(turns == 1) & ~np.isnan(counted)]
+    if len(counted):
+        found = round(float(np.median(counted)))
+    elif rate is not None and len(steps) and abs(np.median(steps) - 1) < abs(np.median(steps) - _BASE / rate):
+        found = _nominal(rate)
+    else:
+        found = _BASE
+    found = max(found, int(frames.max()) + 1)
+    return _BASE if abs(found - _BASE) <= 1 else found
 
 
 class LiveLinkSink(Recording):

@@ -40,16 +40,19 @@ def letterbox(image: np.ndarray, height: int, width: int) -> np.ndarray:
 class Puppet:
     """An avatar that plays."""
 
-    def __init__(self, renderer: Renderer, controls: Controls, *, size: int, framing: Framing = "face") -> None:
+    def __init__(
+        self, renderer: Renderer, controls: Controls, *, size: int, framing: Framing = "face", has_alpha: bool = False
+    ) -> None:
         self._renderer, self._controls = renderer, controls
-        self._look, self._camera = Look((size, size)), renderer.camera(framing)
+        self._look = Look((size, size), background=None) if has_alpha else Look((size, size))
+        self._camera = renderer.camera(framing)
         self._batch = renderer.batch((size, size))
         self.workers = 1 if renderer.is_on_gpu else min(os.cpu_count() or 1, MOST_WORKERS)
         """Threads that may draw it side by side."""
-        self._first, self._pictures = 0, np.empty((0, size, size, 3), np.uint8)
+        self._first, self._pictures = 0, np.empty((0, size, size, 4 if has_alpha else 3), np.uint8)
 
     def render(self, index: int) -> np.ndarray:
-        """Picture of one frame, ``(size, size, 3)`` uint8; it is the caller's.
+        """Picture of one frame, ``(size, size, 3)`` uint8, or 4 with straight alpha; it is the caller's.
 
         So many threads as there are workers may ask side by side; one asks for frames in order.
         """

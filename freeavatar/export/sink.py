@@ -26,7 +26,8 @@ class Moment(NamedTuple):
     controls: np.ndarray
     """Weights of the avatar's own controls, ``(K,)`` float32 in [0, 1]."""
     picture: np.ndarray
-    """What is to be seen, RGB ``(H, W, 3)`` uint8; good until the next moment."""
+    """What is to be seen, RGB ``(H, W, 3)`` uint8, or ``(H, W, 4)`` with straight alpha; good until the next
+    moment."""
 
     @classmethod
     def of(cls, curves: Curves, controls: Controls, index: int, picture: np.ndarray) -> "Moment":
@@ -73,6 +74,8 @@ class Output:
     """Nominal moments a second."""
     size: tuple[int, int]
     """``(H, W)`` of the pictures."""
+    has_alpha: bool = False
+    """Whether the pictures have alpha."""
     sound: Sound | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     """What the animation was made with, as plain values."""

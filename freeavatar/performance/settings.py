@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 from freeavatar.errors import InputError
 from freeavatar.faces import Box
@@ -45,6 +46,11 @@ class EditSettings:
         return self.smoothing > 0 or self.calibration != "none"
 
 
+Video = Literal["mp4", "webm", "prores", "png"]
+VIDEOS: tuple[Video, ...] = ("mp4", "webm", "prores", "png")
+"""Kinds of the avatar's own video: H.264 MP4, VP9 WebM, ProRes 4444 MOV, a folder of PNGs."""
+
+
 @dataclass(frozen=True)
 class AnimateOptions(EditSettings):
     """How to animate."""
@@ -65,6 +71,17 @@ class AnimateOptions(EditSettings):
     """Height of the side-by-side picture in pixels."""
     has_each: bool = False
     """Of several avatars, give a picture of each alone beside the one with all of them in a row."""
+    reduce: float = 0.0
+    """Leave out keys of GLB, VRM animation and USD that the others give within this, of weights and of radians; 0 keeps
+    the key of every frame."""
+    has_usd: bool = False
+    """Write every avatar that plays as USD as well, which takes the extra ``usd``."""
+    background: str | None = None
+    """What is behind the avatar: ``none``, a colour such as ``#204060``, or the path of a picture; by default the
+    studio. Anything but the default gives a video of the avatar alone as well; if that is transparent, the pictures
+    beside the actor show the studio."""
+    video: Video | None = None
+    """Kind of the video of the avatar alone; by default ``webm`` if it is transparent, else ``mp4``."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -78,5 +95,23 @@ class AnimateOptions(EditSettings):
             min(self.box[:2]) >= 0 and min(self.box[2:]) >= 16 and max(self.box) < math.inf
         ):
             raise InputError("box is {}, expected left, top, width and height, at least 16 x 16 pixels.", self.box)
+        if not 0 <= self.reduce < 1:
+            raise InputError("reduce is {:g}, expected a largest error of at least 0 and below 1.", self.reduce)
+        if self.video is not None and self.video not in VIDEOS:
+            raise InputError("video is {!r}, expected mp4, webm, prores or png.", self.video)
+        if self.is_transparent and self.video == "mp4":
+            raise InputError("video is mp4, which cannot be transparent; expected webm, prores or png.")
         if self.height < 64:
             raise InputError("height is {}, expected at least 64 pixels.", self.height)
+
+    @property
+    def is_transparent(self) -> bool:
+        """Whether the avatar's own video is."""
+        return self.background == "none"
+
+    @property
+    def own_video(self) -> Video | None:
+        """Kind of the video of the avatar alone; None if there is none."""
+        if self.background is None:
+            return self.video
+        return self.video or ("webm" if self.is_transparent else "mp4")

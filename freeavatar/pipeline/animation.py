@@ -5,14 +5,16 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from freeavatar.avatars import DEFAULT_AVATAR, Avatar, load_avatar
 from freeavatar.errors import AvatarError, InputError
 from freeavatar.export import SINKS, Moment, Output, Sound
+from freeavatar.export.background import put_over, read_background
 from freeavatar.export.side_by_side import Puppet, actor_width, fitted, letterbox
+from freeavatar.export.usd import check_usd
 from freeavatar.files import make_folder
 from freeavatar.models import Bundle, choose_device, open_bundle
 from freeavatar.performance.settings import AnimateOptions
@@ -24,10 +26,12 @@ from freeavatar.pipeline.tracking import follow
 from freeavatar.render import Renderer
 from freeavatar.rig import Controls, Curves
 
-CURVES = ("csv", "json", "glb")
+CURVES = ("csv", "json", "glb", "vrma")
 """Endings of what is written of every avatar beside its picture."""
 _KINDS = {"mp4": "video", "png": "image"}
 """What a report calls a file, where that is not its ending."""
+_OWN = {"mp4": ("mp4", ".mp4"), "webm": ("webm", ".webm"), "prores": ("mov", ".mov"), "png": ("frames", "")}
+"""Sink and ending of each kind of the avatar's own video."""
 
 
 def animate(
@@ -80,9 +84,12 @@ def animate_steps(
     options, started = options or AnimateOptions(), time.monotonic()
     device, cast = choose_device(options.device), load_cast(avatars or (DEFAULT_AVATAR,))
     stored = load_take(source) if Path(source).name.endswith(ENDING) else None
+    background = read_background(options.background, _height(options))
+    if options.has_usd:
+        check_usd()
     opened = stored.source() if stored else open_source(Path(source), start=options.start, end=options.end)
     bundle, folder = bundle or open_bundle(device=device), make_folder(Path(out))
-    files, combined = _planned(opened, cast, folder, has_each=options.has_each)
+    files, own, combined = _planned(opened, cast, folder, options)
     take = stored or _kept(folder / f"{opened.stem}{ENDING}", opened, options, bundle)
     if take is None:
         track = yield from follow(opened, bundle.encoder, options)
@@ -91,19 +98,28 @@ def animate_steps(
         yield Progress("tracking", len(take.track.times), len(take.track.times), 0.0, take.track.times[-1])
     tracked = time.monotonic()
     take = take.moved(folder, opened).decode(cast, bundle)
-    parts = [_play(take, avatar, options, files[avatar.name]) for avatar in cast]
+    parts = [_play(take, avatar, options, files[avatar.name], own.get(avatar.name)) for avatar in cast]
     decoded = time.monotonic()
     puppets = [
-        Puppet(Renderer(p.avatar, device=device), p.controls, size=_height(options), framing=options.framing)
+        Puppet(
+            Renderer(p.avatar, device=device), p.controls, size=_height(options), framing=options.framing,
+            has_alpha=options.background is not None,
+        )
         for p in parts
-    ]
-    yield from _write(opened, parts, puppets, combined, options, {**asdict(options), "bundle": take.info.weights})
+    ]  # fmt: skip
+    stage = _Stage(background, options.is_transparent)
+    settings = {**asdict(options), "bundle": take.info.weights}
+    yield from _write(opened, parts, puppets, combined, options, settings, stage)
     save_take(take)
     seconds = {
         "detect, align and encode": tracked - started, "decode rigs": decoded - tracked,
         "render and write": time.monotonic() - decoded,
     }  # fmt: skip
-    named = {name: {_KINDS.get(kind, kind): path for kind, path in paths.items()} for name, paths in files.items()}
+    named = {
+        name: {_KINDS.get(kind, kind): path for kind, path in paths.items()}
+        | ({"avatar": own[name].path} if own else {})
+        for name, paths in files.items()
+    }
     track = take.track
     return Report(named, combined, len(track.times), int((~track.found).sum()), take.path, seconds)
 
@@ -123,6 +139,14 @@ def load_cast(avatars: Sequence[str | Path]) -> list[Avatar]:
     return cast
 
 
+class _Own(NamedTuple):
+    """The video, or the image, of an avatar alone."""
+
+    kind: str
+    """Of the sink."""
+    path: Path
+
+
 @dataclass(frozen=True)
 class _Part:
     """One avatar's part."""
@@ -132,24 +156,47 @@ class _Part:
     controls: Controls
     paths: dict[str, Path]
     """Files to write, by ending."""
+    own: _Own | None
+
+
+class _Stage(NamedTuple):
+    """What is behind the avatars."""
+
+    background: np.ndarray
+    """``(H, H, 3)`` uint8."""
+    is_transparent: bool
+    """Whether it is left out of their own videos."""
+
+    def pictures(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """An avatar's picture beside the actor, and alone."""
+        if picture.shape[2] == 3:
+            return picture, picture
+        beside = put_over(picture, self.background)
+        return beside, picture if self.is_transparent else beside
 
 
 def _planned(
-    source: Source, cast: Sequence[Avatar], folder: Path, *, has_each: bool
-) -> tuple[dict[str, dict[str, Path]], Path | None]:
-    """The files of every avatar by ending, and for several avatars the picture with all of them in a row.
+    source: Source, cast: Sequence[Avatar], folder: Path, options: AnimateOptions
+) -> tuple[dict[str, dict[str, Path]], dict[str, _Own], Path | None]:
+    """The files of every avatar by ending, its own video if there is one, and the picture of several in a row.
 
     Raises:
         InputError: one would overwrite the input.
     """
     picture = "png" if source.kind == "image" else "mp4"
-    kinds = (picture, *CURVES) if has_each or len(cast) == 1 else CURVES
+    curves = (*CURVES, "usd") if options.has_usd else CURVES
+    kinds = (picture, *curves) if options.has_each or len(cast) == 1 else curves
     files = {avatar.name: {kind: folder / f"{source.stem}_{avatar.name}.{kind}" for kind in kinds} for avatar in cast}
+    own = {}
+    if options.own_video is not None:
+        kind, ending = ("png", ".png") if source.kind == "image" else _OWN[options.own_video]
+        own = {a.name: _Own(kind, folder / f"{source.stem}_{a.name}.avatar{ending}") for a in cast}
     combined = folder / f"{source.stem}.{picture}" if len(cast) > 1 else None
     planned = [path for paths in files.values() for path in paths.values()] + ([combined] if combined else [])
+    planned += [item.path for item in own.values()]
     if any(path.exists() and path.samefile(source.path) for path in planned):
         raise InputError("the result would overwrite {}: choose another folder with --out.", source.path)
-    return files, combined
+    return files, own, combined
 
 
 def _kept(path: Path, source: Source, options: AnimateOptions, bundle: Bundle) -> Take | None:
@@ -161,9 +208,9 @@ def _kept(path: Path, source: Source, options: AnimateOptions, bundle: Bundle) -
     return None
 
 
-def _play(take: Take, avatar: Avatar, options: AnimateOptions, paths: dict[str, Path]) -> _Part:
+def _play(take: Take, avatar: Avatar, options: AnimateOptions, paths: dict[str, Path], own: _Own | None) -> _Part:
     curves = take.edited(avatar, options)
-    return _Part(avatar, curves, take.controls(avatar, curves), paths)
+    return _Part(avatar, curves, take.controls(avatar, curves), paths, own)
 
 
 def _height(options: AnimateOptions) -> int:
@@ -172,7 +219,7 @@ def _height(options: AnimateOptions) -> int:
 
 def _write(
     source: Source, parts: list[_Part], puppets: list[Puppet], combined: Path | None, options: AnimateOptions,
-    settings: dict[str, Any],
+    settings: dict[str, Any], stage: _Stage,
 ) -> Generator[Progress, None, None]:  # fmt: skip
     """Draw every frame and hand it to the sinks; what they wrote appears once all of them are done."""
     height, count = _height(options), len(parts[0].curves.times)
@@ -188,15 +235,25 @@ def _write(
         opened = []
         for row, part, paths in rows:
             size = (height, width + height * len(row))
-            outputs = {k: Output(part.avatar, path, source.rate, size, sound, settings) for k, path in paths.items()}
+            outputs = {
+                k: Output(part.avatar, path, source.rate, size, False, sound, settings) for k, path in paths.items()
+            }
             opened.append((row, part, [stack.enter_context(SINKS[k](output)) for k, output in outputs.items()]))
+        own = []
+        for k, part in enumerate(parts):
+            if part.own is not None:
+                size, has_alpha = (height, height), stage.is_transparent
+                output = Output(part.avatar, part.own.path, source.rate, size, has_alpha, sound, settings)
+                own.append((k, part, stack.enter_context(SINKS[part.own.kind](output))))
         panels = _panels(source, height, width, count)
-        for index, time, actor, faces in stack.enter_context(closing(_drawn(panels, puppets))):
+        for index, time, actor, faces in stack.enter_context(closing(_drawn(panels, puppets, stage))):
             for row, part, sinks in opened:
-                picture = np.concatenate([actor, *(faces[k] for k in row)], axis=1)
+                picture = np.concatenate([actor, *(faces[k][0] for k in row)], axis=1)
                 moment = Moment.of(part.curves, part.controls, index, picture)
                 for sink in sinks:
                     sink.write(moment)
+            for k, part, sink in own:
+                sink.write(Moment.of(part.curves, part.controls, index, faces[k][1]))
             if (index + 1) % 4 == 0 or index + 1 == count:
                 yield at(index + 1, time)
 
@@ -210,11 +267,14 @@ def _panels(source: Source, height: int, width: int, count: int) -> Iterator[tup
 
 
 def _drawn(
-    panels: Iterator[tuple[int, float, np.ndarray]], puppets: list[Puppet]
-) -> Generator[tuple[int, float, np.ndarray, list[np.ndarray]], None, None]:
-    """The same with a picture of every avatar; frames are drawn side by side, panels are made meanwhile."""
+    panels: Iterator[tuple[int, float, np.ndarray]], puppets: list[Puppet], stage: _Stage
+) -> Generator[tuple[int, float, np.ndarray, list[tuple[np.ndarray, np.ndarray]]], None, None]:
+    """The same with every avatar's pictures, as :meth:`_Stage.pictures` has them; frames are drawn side by side, panels
+    are made meanwhile."""
 
-    def draw(panel: tuple[int, float, np.ndarray]) -> tuple[int, float, np.ndarray, list[np.ndarray]]:
-        return *panel, [puppet.render(panel[0]) for puppet in puppets]
+    def draw(
+        panel: tuple[int, float, np.ndarray],
+    ) -> tuple[int, float, np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+        return *panel, [stage.pictures(puppet.render(panel[0])) for puppet in puppets]
 
     return in_parallel(ahead(panels), draw, workers=min(puppet.workers for puppet in puppets))

@@ -40,7 +40,8 @@ class Report:
     """What an animation wrote."""
 
     files: dict[str, dict[str, Path]]
-    """Per avatar: ``video`` (or ``image``; of several avatars if each was asked for), ``csv``, ``json``, ``glb``."""
+    """Per avatar: ``video`` (or ``image``; of several avatars if each was asked for), ``csv``, ``json``, ``glb``,
+    ``vrma``, and if asked for ``usd`` and ``avatar``, the video of it alone."""
     combined: Path | None
     """Actor and all avatars in a row, if there are several."""
     frames: int

@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from freeavatar.errors import InputError
-from freeavatar.export.live_link import eye_rotations
+from freeavatar.export.live_link import eye_degrees
 from freeavatar.export.sink import Moment
 from freeavatar.rig import ARKIT
 
@@ -49,7 +49,7 @@ def gaze(weights: np.ndarray) -> np.ndarray:
     Returns:
         ``(2, 2)`` degrees, signed as the head's: positive yaw is towards the actor's left, positive pitch is down.
     """
-    left_yaw, left_pitch, _, right_yaw, right_pitch, _ = np.degrees(eye_rotations(weights[None])[0])
+    left_yaw, left_pitch, _, right_yaw, right_pitch, _ = eye_degrees(weights[None])[0]
     return np.array([[-left_yaw, left_pitch], [-right_yaw, right_pitch]])
 
 

@@ -23,10 +23,10 @@ _LEAD = 2  # seconds decoded before a cut, so that decoders have started up
 
 
 class AudioTrack:
-    """The first audio track of a file, written to an MP4 a little at a time in constant memory.
+    """The first audio track of a file, written to a video a little at a time in constant memory.
 
-    AAC and MP3 are copied, everything else becomes AAC. Time 0 is the first video frame of the file, or ``start``
-    seconds later.
+    In an MP4 or MOV AAC and MP3 are copied, everything else becomes AAC; in a WebM all becomes Opus. Time 0 is the
+    first video frame of the file, or ``start`` seconds later.
     Damaged audio is left out with a logged warning; a file without audio gives an empty track.
     """
 
@@ -35,7 +35,7 @@ class AudioTrack:
 
         Args:
             path: File with audio; if it has no video, time 0 is that of its own clock.
-            output: MP4 whose header is not yet written.
+            output: MP4, MOV or WebM whose header is not yet written.
             start: Second of the video that becomes time 0.
 
         Raises:
@@ -50,11 +50,14 @@ class AudioTrack:
         source = _audio_stream(self._input, self._name)
         if source is not None and start > _LEAD:
             seek_before(self._input, source, self._origin - _LEAD)
-        if source is not None and _fits_mp4(source):
+        is_webm = output.format.name == "webm"
+        if source is not None and not is_webm and _fits_mp4(source):
             self._packets = self._copied(source, output.add_stream_from_template(source))
         elif source is not None:
             layout = "mono" if source.channels == 1 else "stereo"
-            self._packets = self._encoded(source, output.add_stream("aac", rate=_RATE, layout=layout))
+            self._packets = self._encoded(
+                source, output.add_stream("libopus" if is_webm else "aac", rate=_RATE, layout=layout)
+            )
 
     def write_until(self, time: float) -> None:
         """Write the packets that end by ``time``, seconds from the first video frame."""

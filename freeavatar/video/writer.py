@@ -1,4 +1,7 @@
-"""Writing: RGB frames at exact times to an H.264 MP4, with the audio of another file."""
+"""Writing: frames at exact times to an H.264 MP4, a VP9 WebM or a ProRes MOV, with the audio of another file.
+
+WebM and MOV take frames with alpha, which is straight: colours are not multiplied by it.
+"""
 
 import logging
 import os
@@ -6,6 +9,7 @@ from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 from uuid import uuid4
 
 import av
@@ -27,8 +31,39 @@ fifth off the file: backgrounds stand still."""
 _LONGEST_AUDIO_TAIL = 1
 
 
+class _Format(NamedTuple):
+    """What a kind of file holds."""
+
+    container: str
+    codec: str
+    options: dict[str, str]
+    """Of the codec."""
+    pixels: str
+    """FFmpeg's name of the pixel format."""
+    alpha_pixels: str | None
+    """The same with alpha, where there is one."""
+
+
+_FORMATS = {
+    ".mp4": _Format("mp4", "libx264", _QUALITY, "yuv420p", None),
+    # Frames that stand in for later ones have no place for alpha.
+    ".webm": _Format(
+        "webm", "libvpx-vp9",
+        {"crf": "18", "b": "0", "deadline": "good", "cpu-used": "6", "row-mt": "1", "g": "60", "auto-alt-ref": "0"},
+        "yuv420p", "yuva420p",
+    ),
+    ".mov": _Format(
+        "mov", "prores_ks", {"profile": "4444", "vendor": "apl0", "alpha_bits": "16"}, "yuv444p10le", "yuva444p10le"
+    ),
+}  # fmt: skip
+"""By ending; other endings are written as MP4."""
+
+
 class VideoWriter:
-    """Context manager that writes an H.264 (yuv420p, faststart) MP4 in constant memory.
+    """Context manager that writes a video in constant memory.
+
+    The ending says which: ``.mp4`` (H.264, yuv420p), ``.webm`` (VP9, yuv420p) or ``.mov`` (ProRes 4444, 10 bits). Times
+    are exact, but a WebM's are whole milliseconds.
 
     The file appears under its name only on a clean exit; on an error the temporary file is removed
     and an older file of that name stays. Odd sizes are padded by one pixel, as the codec needs.
@@ -40,6 +75,7 @@ class VideoWriter:
         *,
         size: tuple[int, int],
         rate: Fraction,
+        has_alpha: bool = False,
         audio_from: str | Path | None = None,
         audio_start: Fraction = Fraction(0),
         audio_tail: float = _LONGEST_AUDIO_TAIL,
@@ -50,21 +86,27 @@ class VideoWriter:
             path: Target file; its folder exists.
             size: (H, W) of the frames, at least 1 x 1.
             rate: Nominal frames a second, above 0.
+            has_alpha: Whether frames have a fourth channel, straight alpha; not for an MP4.
             audio_from: File whose audio is kept, in step with its own first video frame. Audio that cannot
                 be read is left out with a warning.
             audio_start: Second of that file which becomes time 0.
             audio_tail: Seconds that the audio may last longer than the last frame.
 
         Raises:
-            InputError: the size or the rate is not positive.
+            InputError: the size or the rate is not positive, or the file cannot have alpha.
         """
         if min(size) < 1 or rate <= 0:
             raise InputError(
                 "Cannot write a video of size {} at {} frames a second; both must be positive.", size, rate
             )
         self.path = Path(path)
-        self._temporary = self.path.with_name(f"{self.path.name}.{uuid4().hex[:8]}.tmp.mp4")
-        self._size = size
+        self._format = _FORMATS.get(self.path.suffix.lower(), _FORMATS[".mp4"])
+        pixels = self._format.alpha_pixels if has_alpha else self._format.pixels
+        if pixels is None:
+            raise InputError("{} cannot be transparent: write a .webm or a .mov.", self.path.name)
+        self._pixels = pixels
+        self._temporary = self.path.with_name(f"{self.path.name}.{uuid4().hex[:8]}.tmp")
+        self._size, self._channels = size, 4 if has_alpha else 3
         self._rate = tidy_rate(Fraction(rate))
         self._audio_from = None if audio_from is None else Path(audio_from)
         self._audio_start, self._audio_tail = audio_start, audio_tail
@@ -95,7 +137,7 @@ class VideoWriter:
         """Write the next frame.
 
         Args:
-            image: RGB, ``(H, W, 3)`` uint8 of the size given at the start.
+            image: RGB, or RGBA with alpha, ``(H, W, 3 or 4)`` uint8 of the size given at the start.
             time: Presentation time, seconds, at least 0 and later than the frame before.
 
         Raises:
@@ -103,8 +145,9 @@ class VideoWriter:
             VideoError: the file cannot be written to.
         """
         ticks = round(time * _TICKS)
-        if image.shape != (*self._size, 3) or image.dtype != np.uint8:
-            raise InputError("A frame is {} {}; expected {} uint8, RGB.", image.shape, image.dtype, (*self._size, 3))
+        shape = (*self._size, self._channels)
+        if image.shape != shape or image.dtype != np.uint8:
+            raise InputError("A frame is {} {}; expected {} uint8, RGB.", image.shape, image.dtype, shape)
         if ticks <= self._last:
             raise InputError(
                 "A frame at {} s follows one at {} s; times must increase from 0.", time, self._last / _TICKS
@@ -134,13 +177,17 @@ class VideoWriter:
             self._discard()
 
     def _open(self, audio_from: Path | None) -> None:
-        self._container = av.open(
-            os.path.abspath(self._temporary), "w", format="mp4", container_options={"movflags": "faststart"}
-        )
+        container, codec, options, *_ = self._format
+        flags = {} if container == "webm" else {"movflags": "faststart"}
+        self._container = av.open(os.path.abspath(self._temporary), "w", format=container, container_options=flags)
         height, width = (n + n % 2 for n in self._size)
-        self._stream = self._container.add_stream(
-            "libx264", self._rate, _QUALITY, width=width, height=height, time_base=Fraction(1, _TICKS)
+        stream = self._container.add_stream(
+            codec, self._rate, options, width=width, height=height, time_base=Fraction(1, _TICKS)
         )
+        assert isinstance(stream, av.VideoStream)
+        stream.pix_fmt, self._stream = self._pixels, stream
+        if self._channels == 4:
+            stream.metadata["alpha_mode"] = "1"
         context = self._stream.codec_context
         context.color_range, context.colorspace = ColorRange.MPEG, Colorspace.ITU709
         context.color_primaries, context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
@@ -152,15 +199,15 @@ class VideoWriter:
         height, width = self._size
         if height % 2 or width % 2:
             image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        rgb = av.VideoFrame.from_ndarray(image, format="rgb24")
+        rgb = av.VideoFrame.from_ndarray(image, format="rgba" if self._channels == 4 else "rgb24")
         frame = self._converter.reformat(
             rgb,
-            format="yuv420p",
+            format=self._pixels,
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
             threads=1,
         )
-        frame.pts, frame.time_base = ticks, self._stream.time_base
+        frame.pts, frame.time_base = ticks, Fraction(1, _TICKS)
         frame.duration = round(_TICKS / self._rate)
         return frame
 

@@ -16,7 +16,7 @@ def test_animate_lists_what_it_wrote(short_clip, tmp_path, capsys):
     options = ["--smoothing", "0.2", "--calibration", "0.1", "--framing", "bust"]
     assert main(["animate", str(short_clip), "--out", str(tmp_path), *options]) == 0
     printed = capsys.readouterr().out
-    for kind in ("mp4", "csv", "json", "glb"):
+    for kind in ("mp4", "csv", "json", "glb", "vrma"):
         assert f"short_ines.{kind}" in printed
     assert "10 frames animated" in printed
 

@@ -56,7 +56,7 @@ def test_a_run_tells_its_progress_and_leaves_everything(short_clip):
     assert "Step 1 of 2" in steps[0][0] and any("Step 2 of 2" in status for status, _ in steps)
     status, run = steps[-1]
     assert "10 frames animated" in status and run.video.name == "short.mp4"
-    assert len(run.downloads) == 7 and all(path.is_file() for path in run.downloads)
+    assert len(run.downloads) == 9 and all(path.is_file() for path in run.downloads)
     with zipfile.ZipFile(run.zip) as archive:
         assert sorted(archive.namelist()) == sorted(path.name for path in run.downloads)
     assert load_run(run.id) == run

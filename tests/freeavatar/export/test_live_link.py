@@ -1,6 +1,7 @@
 """Live Link Face CSV: layout, timecode, signs and reading back."""
 
 import csv
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -49,39 +50,40 @@ def test_each_frame_is_a_row_that_counts_61_values(tmp_path: Path) -> None:
     assert {(row[1], len(row)) for row in rows} == {("61", 63)}
 
 
-def test_timecode_at_30_counts_whole_frames() -> None:
-    times = np.array([0, 1, 29, 30, 1799, 1800, 108000]) / 30
-    assert timecodes(times, Fraction(30)) == [
+def test_timecode_counts_sixtieths_of_the_clocks_seconds() -> None:
+    assert timecodes(np.array([0, 1, 29, 30, 1799, 1800, 108000]) / 30) == [
         "00:00:00:00.000",
-        "00:00:00:01.000",
-        "00:00:00:29.000",
+        "00:00:00:02.000",
+        "00:00:00:58.000",
         "00:00:01:00.000",
-        "00:00:59:29.000",
+        "00:00:59:58.000",
         "00:01:00:00.000",
         "01:00:00:00.000",
     ]
+    assert timecodes(np.array([0.75, 0.9999999, 1.001])) == ["00:00:00:45.000", "00:00:01:00.000", "00:00:01:00.060"]
 
 
-def test_timecode_at_29_97_is_non_drop() -> None:
-    times = np.array([0, 29, 30, 1799, 1800, 17982]) * 1001 / 30000
-    assert timecodes(times, NTSC) == [
-        "00:00:00:00.000",
-        "00:00:00:29.000",
-        "00:00:01:00.000",
-        "00:00:59:29.000",
-        "00:01:00:00.000",
-        "00:09:59:12.000",
-    ]
+def test_a_clip_whose_rows_could_be_thirtieths_begins_at_31() -> None:
+    assert timecodes(np.array([0, 1, 2]) / 25) == ["00:00:00:31.000", "00:00:00:33.400", "00:00:00:35.800"]
+    assert timecodes(np.array([0, 0.5, 1])) == ["00:00:00:31.000", "00:00:01:01.000", "00:00:01:31.000"]
+    assert timecodes(np.array([0.0, 1, 2])) == ["00:00:00:00.000", "00:00:01:00.000", "00:00:02:00.000"]
 
 
-def test_timecode_of_variable_rate_has_parts_of_a_frame() -> None:
-    times = np.array([0.0, 0.05, 0.99999, 1.0125])
-    assert timecodes(times, Fraction(30)) == [
-        "00:00:00:00.000",
-        "00:00:00:01.500",
-        "00:00:01:00.000",
-        "00:00:01:00.375",
-    ]
+def seconds_of(path: Path, *, base: int | None = None) -> np.ndarray:
+    """Where another program puts the rows: by sixtieths, or by thirtieths if no row has a part above 30."""
+    stamps = np.array([[float(part) for part in row["Timecode"].split(":")] for row in table(path)])
+    base = base or (60 if stamps[:, 3].max() > 30 else 30)
+    seconds = stamps @ (3600, 60, 1, 1 / base)
+    return seconds - seconds[0]
+
+
+@pytest.mark.parametrize("rate", [Fraction(2), Fraction(24), Fraction(25), NTSC, Fraction(50), Fraction(120)])
+@pytest.mark.parametrize("frames", [9, 200])
+def test_other_programs_put_every_row_where_it_belongs(tmp_path: Path, rate: Fraction, frames: int) -> None:
+    performance = perform(rate=rate, frames=frames)
+    write_live_link_csv(performance, tmp_path / "a.csv")
+    for base in (None, 60):
+        np.testing.assert_allclose(seconds_of(tmp_path / "a.csv", base=base), performance.times, atol=2e-5)
 
 
 def test_head_is_in_radians_with_the_signs_of_arkit(tmp_path: Path) -> None:
@@ -106,24 +108,52 @@ def test_eyes_turn_to_the_actors_right_and_down_for_positive_values(tmp_path: Pa
     np.testing.assert_allclose(values, [[full, full, 0, full, 0, 0], [-full, 0, 0, -full, -full, 0]], atol=1e-6)
 
 
-@pytest.mark.parametrize("rate", [Fraction(10), Fraction(24), Fraction(30), Fraction(60)])
-def test_round_trip_finds_the_rate(tmp_path: Path, rate: Fraction) -> None:
-    performance = perform(rate=rate)
+@pytest.mark.parametrize("rate", [Fraction(10), Fraction(24), Fraction(25), NTSC, Fraction(60), Fraction(120)])
+def test_round_trip_finds_times_and_rate(tmp_path: Path, rate: Fraction) -> None:
+    performance = perform(rate=rate, frames=150)
     write_live_link_csv(performance, tmp_path / "a.csv")
-    back = read_live_link_csv(tmp_path / "a.csv")
-    assert back.rate == rate
+    for given in (None, rate):
+        back = read_live_link_csv(tmp_path / "a.csv", rate=given)
+        assert back.rate == rate
+        np.testing.assert_allclose(back.times, performance.times, atol=2e-5)
     assert back.weights.dtype == back.head.dtype == back.confidence.dtype == np.float32
-    np.testing.assert_allclose(back.times, performance.times, atol=1e-9)
     np.testing.assert_allclose(back.weights, performance.weights, atol=1e-6)
     np.testing.assert_allclose(back.head, performance.head, atol=1e-4)
 
 
-def test_round_trip_at_a_given_rate_is_exact(tmp_path: Path) -> None:
-    performance = perform(rate=NTSC)
+def test_round_trip_of_a_rate_that_changes(tmp_path: Path) -> None:
+    times = np.concatenate([np.arange(60) / 30, 2 + np.arange(45) / 15])
+    performance = replace(perform(frames=105, rate=Fraction(45, 2)), times=times)
     write_live_link_csv(performance, tmp_path / "a.csv")
-    back = read_live_link_csv(tmp_path / "a.csv", rate=NTSC)
-    assert back.rate == NTSC
-    np.testing.assert_allclose(back.times, performance.times, atol=1e-9)
+    np.testing.assert_allclose(read_live_link_csv(tmp_path / "a.csv").times, times, atol=2e-5)
+
+
+def counted_by_frames(path: Path, rate: Fraction, frames: int) -> Path:
+    """A file as earlier versions wrote it: the frames of the clip's rate, at the nearest whole one."""
+    nominal = round(rate)
+    rows = [f"00:00:{k // nominal:02}:{k % nominal:02}.000,0" for k in range(frames)]
+    path.write_text("Timecode,JawOpen\n" + "\n".join(rows) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("rate", [Fraction(10), Fraction(24), Fraction(25), NTSC, Fraction(50), Fraction(60000, 1001)])
+def test_files_that_count_the_clips_own_frames_are_read(tmp_path: Path, rate: Fraction) -> None:
+    path = counted_by_frames(tmp_path / "a.csv", rate, 200)
+    back = read_live_link_csv(path)
+    assert back.rate == round(rate)
+    np.testing.assert_allclose(back.times, np.arange(200) / round(rate), atol=1e-9)
+    np.testing.assert_allclose(read_live_link_csv(path, rate=rate).times, np.arange(200) / float(rate), atol=1e-9)
+    short = counted_by_frames(tmp_path / "b.csv", rate, 8)
+    np.testing.assert_allclose(read_live_link_csv(short, rate=rate).times, np.arange(8) / float(rate), atol=1e-9)
+
+
+def test_a_recording_of_the_app_at_half_the_rate_of_its_timecode_is_read(tmp_path: Path) -> None:
+    times = 0.0043 + np.arange(90) / 30
+    rows = [f"11:59:{58 + int(t):02}:{t % 1 * 60:06.3f},0" for t in times if t < 2]
+    (tmp_path / "a.csv").write_text("Timecode,JawOpen\n" + "\n".join(rows) + "\n")
+    back = read_live_link_csv(tmp_path / "a.csv")
+    assert back.rate == 30
+    np.testing.assert_allclose(back.times, np.arange(60) / 30, atol=2e-5)
 
 
 def test_reading_ignores_case_and_order_of_columns(tmp_path: Path) -> None:

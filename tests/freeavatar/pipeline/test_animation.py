@@ -1,12 +1,14 @@
 import csv
 import json
 
+import av
 import cv2
 import numpy as np
 import pygltflib
 import pytest
 
 from freeavatar.errors import AvatarError, FaceError, InputError, VideoError
+from freeavatar.export.background import read_background
 from freeavatar.pipeline import AnimateOptions, animate, animate_steps
 from freeavatar.video import VideoReader
 from tests.files import write_clip
@@ -35,7 +37,7 @@ def both(short_clip, tmp_path_factory):
 
 def test_every_file_of_every_avatar_is_written_and_nothing_else(both):
     report, _, out = both
-    expected = {f"short_{name}.{kind}" for name in ("ines", "mei") for kind in ("mp4", "csv", "json", "glb")}
+    expected = {f"short_{name}.{kind}" for name in ("ines", "mei") for kind in ("mp4", "csv", "json", "glb", "vrma")}
     assert {path.name for path in out.iterdir()} == expected | {"short.mp4", "short.take.npz"}
     assert {path.name for path in report.paths} == expected | {"short.mp4", "short.take.npz"}
 
@@ -43,7 +45,7 @@ def test_every_file_of_every_avatar_is_written_and_nothing_else(both):
 def test_of_several_avatars_one_video_is_made_unless_each_is_asked_for(both, short_clip, tmp_path):
     report = animate(short_clip, ["ines", "mei"], out=tmp_path)
     assert {path.name for path in tmp_path.glob("*.mp4")} == {"short.mp4"}
-    assert report.combined == tmp_path / "short.mp4" and set(report.files["ines"]) == {"csv", "json", "glb"}
+    assert report.combined == tmp_path / "short.mp4" and set(report.files["ines"]) == {"csv", "json", "glb", "vrma"}
     assert report.combined.read_bytes() == (both[2] / "short.mp4").read_bytes()
 
 
@@ -80,6 +82,64 @@ def test_progress_goes_through_both_stages_up_to_the_end(both):
     assert [max(p.done for p in seen if p.stage == stage) for stage in ("tracking", "rendering")] == [10, 10]
 
 
+def decoded(path):
+    """Frames with alpha, by a decoder that knows it."""
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        name = "libvpx-vp9" if path.suffix == ".webm" else stream.codec.name
+        decoder = av.CodecContext.create(name, "r")
+        decoder.extradata = stream.codec_context.extradata
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        return [frame.to_ndarray(format="rgba") for packet in [*packets, None] for frame in decoder.decode(packet)]
+
+
+def over(picture, background):
+    """What a program makes of straight alpha."""
+    alpha = picture[..., 3:] / 255
+    return picture[..., :3] * alpha + background * (1 - alpha)
+
+
+def test_an_avatar_alone_is_transparent_without_a_rim(both, tmp_path):
+    take, pictures = both[2] / "short.take.npz", {}
+    for video in ("png", "webm", "prores"):
+        options = AnimateOptions(background="none", video=video)
+        report = animate(take, ["ines"], out=tmp_path, options=options)
+        path = report.files["ines"]["avatar"]
+        if video == "png":
+            files = sorted(path.iterdir())
+            pictures[video] = [cv2.imread(str(file), cv2.IMREAD_UNCHANGED)[..., [2, 1, 0, 3]] for file in files]
+            assert [file.name for file in files] == [f"{k:06}.png" for k in range(1, 11)]
+        else:
+            pictures[video] = decoded(path)
+    beside = list(VideoReader(both[2] / "short_ines.mp4"))[-1].image[:, 684:]
+    exact = pictures["png"][-1]
+    assert 0.3 < (exact[..., 3] == 255).mean() < 0.9 and len({len(found) for found in pictures.values()}) == 1
+    rim = (exact[..., 3] > 0) & (exact[..., 3] < 255)
+    for video, most in (("webm", 4), ("prores", 2)):
+        found = pictures[video][-1]
+        assert np.abs(found[..., 3].astype(int) - exact[..., 3]).mean() < 0.1
+        for background in (0, 255):
+            off = over(found, background) - over(exact, background)
+            assert np.abs(off[rim].mean()) < most / 2 and np.abs(off[~rim]).mean() < most
+    studio = read_background(None, 512)
+    assert np.abs(over(exact, studio) - beside)[rim].mean() < 8  # H.264 has no finer edges
+    again = list(VideoReader(tmp_path / "short_ines.mp4"))[-1].image[:, 684:]
+    assert np.abs(again.astype(int) - beside).mean() < 2
+
+
+def test_a_colour_or_a_picture_stands_behind_the_avatar(both, tmp_path):
+    cv2.imwrite(str(tmp_path / "red.png"), np.full((90, 60, 3), (30, 20, 200), np.uint8))
+    for background, color in (("#204060", (32, 64, 96)), (str(tmp_path / "red.png"), (200, 20, 30))):
+        options = AnimateOptions(background=background)
+        report = animate(both[2] / "short.take.npz", ["ines"], out=tmp_path, options=options)
+        assert report.files["ines"]["avatar"] == tmp_path / "short_ines.avatar.mp4"
+        alone = list(VideoReader(report.files["ines"]["avatar"]))
+        beside = list(VideoReader(report.files["ines"]["video"]))
+        assert len(alone) == len(beside) == 10 and alone[0].image.shape == (512, 512, 3)
+        for corner in (alone[-1].image[:40, :40], beside[-1].image[:40, 690:720]):
+            np.testing.assert_allclose(corner.mean((0, 1)), color, atol=3)
+
+
 def test_a_rig_of_other_names_gets_its_own_controls_and_the_csv_keeps_arkits(both, short_clip, tmp_path):
     path = HeadFile([("happy", "aa", "blinkLeft", "blinkRight")]).save(tmp_path / "vrm.glb")
     animate(short_clip, ["ines", path], out=tmp_path)
@@ -105,6 +165,9 @@ def test_an_image_gives_a_png(actor_frames, tmp_path):
     assert picture.shape == (512, 684 + 512, 3)
     (row,) = read_rows(report.files["ines"]["csv"])
     assert float(row["MouthSmileLeft"]) > 0.3
+    report = animate(tmp_path / "face.png", out=tmp_path / "out", options=AnimateOptions(background="none"))
+    alone = cv2.imread(str(report.files["ines"]["avatar"]), cv2.IMREAD_UNCHANGED)
+    assert alone.shape == (512, 512, 4) and alone[0, 0, 3] == 0 and alone[300, 256, 3] == 255
 
 
 def test_images_of_a_folder_are_independent_without_smoothing_and_calibration(actor_frames, tmp_path):
@@ -166,6 +229,8 @@ def test_closing_the_generator_cancels_and_leaves_nothing_half_written(short_cli
         ("text.mp4", ["ines"], {}, VideoError, "text.mp4"),
         ("empty", ["ines"], {}, InputError, "holds no image"),
         ("short.mp4", ["ines", "ines"], {}, AvatarError, "do not all differ"),
+        ("short.mp4", ["ines"], {"background": "#12"}, InputError, "a colour such as #204060"),
+        ("short.mp4", ["ines"], {"background": "gone.jpg"}, InputError, "cannot read gone.jpg"),
         ("short.mp4", ["ines"], {"device": "cuda"}, InputError, "no cuda device"),
         ("short.mp4", ["ines"], {"calibration": 99.0}, InputError, "no face around second 99"),
         ("short.mp4", ["ines"], {"face": 3}, FaceError, "face"),
@@ -187,6 +252,9 @@ def test_bad_input_is_refused_in_words(source, avatars, options, error, message,
         {"face": -1},
         {"calibration": "soon"},
         {"height": 1},
+        {"video": "avi"},
+        {"reduce": -0.1},
+        {"background": "none", "video": "mp4"},
         {"start": -1},
         {"start": 2, "end": 2},
         {"end": float("inf")},

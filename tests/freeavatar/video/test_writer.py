@@ -129,3 +129,27 @@ def test_a_file_that_cannot_be_written_is_explained(tmp_path):
     with pytest.raises(VideoError, match="No frame"):
         write(tmp_path / "a.mp4", [])
     assert left_behind(tmp_path) == {"taken.mp4"}
+
+
+@pytest.mark.parametrize(("name", "codec", "digits"), [("a.webm", "libvpx-vp9", 3), ("a.mov", "prores", 5)])
+def test_alpha_times_and_colours_survive(tmp_path, name, codec, digits):
+    image = np.zeros((48, 64, 4), np.uint8)
+    image[...] = (40, 90, 200, 0)
+    image[:, 32:, 3] = 255
+    times = [0.0, 0.04, 0.1, 0.14]
+    with VideoWriter(tmp_path / name, size=(48, 64), rate=Fraction(25), has_alpha=True) as writer:
+        for time in times:
+            writer.write(image, time)
+    with av.open(tmp_path / name) as container:
+        stream = container.streams.video[0]
+        decoder = av.CodecContext.create(codec, "r")
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        assert [round(float(packet.pts * packet.time_base), digits) for packet in packets] == times
+        frames = [frame.to_ndarray(format="rgba") for packet in packets for frame in decoder.decode(packet)]
+    assert len(frames) == 4 and stream.codec.canonical_name == codec.removeprefix("libvpx-")
+    np.testing.assert_allclose(frames[-1], image, atol=4)
+
+
+def test_an_mp4_with_alpha_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"a\.mp4 cannot be transparent: write a \.webm"):
+        VideoWriter(tmp_path / "a.mp4", size=(48, 64), rate=Fraction(25), has_alpha=True)
