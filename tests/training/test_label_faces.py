@@ -53,7 +53,7 @@ def test_what_no_viewer_describes_is_left_to_the_guess():
     for name in ("eyeLookInLeft", "jawForward", "tongueOut", "mouthDimpleRight"):
         np.testing.assert_array_equal(rigs[:, ARKIT.index(name)], guess[:, ARKIT.index(name)])
     sneer = ARKIT.index("noseSneerLeft")
-    np.testing.assert_allclose(rigs[:, sneer], guess[:, sneer] / 2, rtol=1e-6)
+    np.testing.assert_allclose(rigs[:, sneer], 0.55 * guess[:, sneer], rtol=1e-6)
 
 
 def test_the_guess_says_which_side_is_the_stronger_one():
