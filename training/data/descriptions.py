@@ -61,8 +61,8 @@ MOVEMENTS = (
     Movement("mouthShrugLower", "lower lip and chin pushed up (doubt, about to cry)", 2.3),
     Movement("mouthLeft", "-3 to 3: whole mouth to the picture's left (below 0) or right", 2.0, 0, is_signed=True),
 )
-"""In the order of the columns. ``seen`` and ``rest`` are fits to descriptions of 200 rigs on two of the cast, but for the
-lids, which viewers call half down where a smile or a glare narrows the eyes."""
+"""In the order of the columns. ``seen`` and ``rest`` are fits to descriptions of 200 rigs on two of the cast, but for
+the lids, which viewers call half down where a smile or a glare narrows the eyes."""
 NAMES = tuple(movement.name for movement in MOVEMENTS)
 _PLACE = {name: k for k, name in enumerate(NAMES)}
 _RIG = {name: k for k, name in enumerate(ARKIT)}
