@@ -197,9 +197,9 @@ def test_the_avatar_alone_usd_and_fewer_keys_are_among_the_downloads(done):
     values = changed(background="none", video="png", usd=has_usd, reduce=0.05)
     run = list(running.write_again(None, done.id, *values))[-1][1]
     names = {path.name for path in run.downloads}
-    assert "short_ines.avatar.zip" in names and ("short_ines.usd" in names) == has_usd
+    assert "short_ines.avatar.png.zip" in names and ("short_ines.usd" in names) == has_usd
     assert not (run.folder / "short_ines.avatar").exists()
-    with zipfile.ZipFile(run.folder / "short_ines.avatar.zip") as archive:
+    with zipfile.ZipFile(run.folder / "short_ines.avatar.png.zip") as archive:
         assert len(archive.namelist()) == 10
         frame = np.frombuffer(archive.read("short_ines.avatar/000010.png"), np.uint8)
         assert cv2.imdecode(frame, cv2.IMREAD_UNCHANGED)[0, 0, 3] == 0
@@ -207,7 +207,7 @@ def test_the_avatar_alone_usd_and_fewer_keys_are_among_the_downloads(done):
     assert results.settle(None, run.id, 0.0, "ines", None, *values)[2].visible is False
     run = list(running.write_again(None, done.id, *changed(background="color")))[-1][1]
     names = {path.name for path in run.folder.iterdir()}
-    assert "short_ines.avatar.mp4" in names and not names & {"short_ines.avatar.zip", "short_ines.usd"}
+    assert "short_ines.avatar.mp4" in names and not names & {"short_ines.avatar.png.zip", "short_ines.usd"}
 
 
 def test_a_picture_behind_the_avatar_is_seen_before_and_after_the_run_and_kept_with_it(done, tmp_path):

@@ -82,7 +82,7 @@ def test_clients_get_their_own_files_and_nobody_elses(server, short_clip):
         return Client(server, verbose=False).predict(clip["video"], 0.0, 0.0, avatars, *values, api_name="/animate")
 
     status, id, *_, files = animate(["ines", "kofi"])
-    assert "10 frames animated" in status and len(files) == 7
+    assert "10 frames animated" in status and len(files) == 9
     with open(next(f for f in files if f.endswith("_kofi.csv")), newline="") as file:
         assert len(list(csv.reader(file))) == 11
     _, other, *_, others = animate(["pip"])

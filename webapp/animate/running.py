@@ -200,7 +200,7 @@ def _packed(path: Path) -> Path:
     """A folder of frames as a zip, which browsers can download; a file as it is."""
     if path.is_file():
         return path
-    packed = path.with_name(f"{path.name}.zip")
+    packed = path.with_name(f"{path.name}.png.zip")
     with replacing(packed) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for frame in sorted(path.iterdir()):
             archive.write(frame, f"{path.name}/{frame.name}")
