@@ -16,7 +16,7 @@ from freeavatar.errors import AvatarError, InputError
 from freeavatar.files import is_installed, write_png
 from freeavatar.video import VideoReader
 from tests.files import write_clip
-from webapp.animate import clip, moment, results, running
+from webapp.animate import clip, controls, moment, results, running
 from webapp.animate.controls import DEFAULTS, NAMES, REGIONS, options_of, settings_of, values_of
 from webapp.animate.line import Line
 from webapp.animate.runs import load_run
@@ -146,6 +146,13 @@ def test_values_of_the_controls_become_settings():
     assert options_of(settings_of([None] * len(NAMES))) == options_of(DEFAULTS)
     with pytest.raises(InputError, match="no profile is chosen"):
         options_of({**DEFAULTS, "calibration": "profile"})
+
+
+@pytest.mark.parametrize("has_usd", [False, True])
+def test_usd_is_offered_where_it_can_be_written(has_usd, monkeypatch):
+    monkeypatch.setattr(controls, "is_installed", lambda module: has_usd)
+    with gr.Blocks():
+        assert controls.build_controls().components[NAMES.index("usd")].visible is has_usd
 
 
 def test_a_moment_follows_the_settings_at_once(done):
