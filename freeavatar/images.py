@@ -54,4 +54,4 @@ def read_image(path: Path) -> np.ndarray:
         data = path.read_bytes()
     except OSError as error:
         raise InputError("cannot read {} ({}): give an image that exists.", path, error.strerror) from error
-    return decode_image(data, str(path))
+    return decode_image(data, path.name)

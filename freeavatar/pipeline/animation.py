@@ -108,7 +108,8 @@ def animate_steps(
         for p in parts
     ]  # fmt: skip
     stage = _Stage(background, options.is_transparent)
-    settings = {**asdict(options), "bundle": take.info.weights}
+    behind = options.background and Path(options.background).name
+    settings = {**asdict(options), "background": behind, "bundle": take.info.weights}
     yield from _write(opened, parts, puppets, combined, options, settings, stage)
     save_take(take)
     seconds = {

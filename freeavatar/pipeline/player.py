@@ -8,6 +8,7 @@ import numpy as np
 
 from freeavatar.avatars import DEFAULT_AVATAR, Avatar, avatar_path, load_avatar
 from freeavatar.errors import InputError
+from freeavatar.export.background import put_over
 from freeavatar.files import content_id
 from freeavatar.framing import Framing
 from freeavatar.models import Bundle, adopted_bundle, bundle_id, choose_device, open_bundle
@@ -29,13 +30,25 @@ class SharedRenderer:
         self._renderer = Renderer(avatar, device=choose_device(device))
         self._lock = threading.Lock()
 
-    def draw(self, controls: Controls, index: int, *, size: int = 512, framing: Framing = "face") -> np.ndarray:
-        """Picture of one frame of what the avatar plays, ``(size, size, 3)`` uint8."""
+    def draw(
+        self, controls: Controls, index: int, *, size: int = 512, framing: Framing = "face",
+        background: np.ndarray | None = None,
+    ) -> np.ndarray:  # fmt: skip
+        """Picture of one frame of what the avatar plays, ``(size, size, 3)`` uint8.
+
+        Args:
+            controls: what it plays.
+            index: of the frame.
+            size: side in pixels.
+            framing: how much of the avatar is seen.
+            background: what is behind it, ``(size, size, 3)`` uint8; default the studio.
+        """
+        look = Look((size, size)) if background is None else Look((size, size), background=None)
         with self._lock:
-            return self._renderer.picture(
-                controls.weights[index], controls.head[index], look=Look((size, size)),
-                camera=self._renderer.camera(framing),
-            )  # fmt: skip
+            picture = self._renderer.picture(
+                controls.weights[index], controls.head[index], look=look, camera=self._renderer.camera(framing)
+            )
+        return picture if background is None else put_over(picture, background)
 
 
 def shared_renderer(avatar: str | Path, *, device: str = "auto") -> SharedRenderer:
@@ -102,8 +115,18 @@ class Player:
         take, _ = self._decode(renderer.avatar)
         return take.edited(renderer.avatar, settings)
 
-    def picture(self, avatar: str | Path, second: float, settings: EditSettings, *, size: int = 512) -> np.ndarray:
+    def picture(
+        self, avatar: str | Path, second: float, settings: EditSettings, *, size: int = 512,
+        background: np.ndarray | None = None,
+    ) -> np.ndarray:  # fmt: skip
         """Picture of the avatar at a second of the take, ``(size, size, 3)`` uint8.
+
+        Args:
+            avatar: name of an avatar or path of a GLB file.
+            second: of the take.
+            settings: what becomes of the curves.
+            size: side in pixels.
+            background: what is behind the avatar, ``(size, size, 3)`` uint8; default the studio.
 
         Raises:
             As :meth:`perform`.
@@ -114,7 +137,8 @@ class Player:
             self._neutrals[key, settings.calibration] = take.neutral(renderer.avatar.content, settings)
         part, index = around(take.raw(renderer.avatar.content), take.index_at(second))
         edited = edit(part, settings, self._neutrals[key, settings.calibration])
-        return renderer.draw(take.controls(renderer.avatar, edited), index, size=size, framing=settings.framing)
+        controls = take.controls(renderer.avatar, edited)
+        return renderer.draw(controls, index, size=size, framing=settings.framing, background=background)
 
     def profile(self, name: str, settings: EditSettings) -> Profile:
         """The neutral of this take with these settings, to be kept; it goes by the first avatar's curves.

@@ -44,6 +44,7 @@ def preview(
     options: AnimateOptions | None = None,
     bundle: Bundle | None = None,
     size: int = 512,
+    background: np.ndarray | None = None,
 ) -> Preview:
     """Pose an avatar as the actor at one moment.
 
@@ -56,6 +57,7 @@ def preview(
         options: settings.
         bundle: weights; default the adopted ones.
         size: side of the avatar's picture, in pixels.
+        background: what is behind the avatar, ``(size, size, 3)`` uint8; default the studio.
 
     Raises:
         InputError, VideoError, AvatarError: the input or the avatar cannot be read.
@@ -80,5 +82,5 @@ def preview(
     still = replace(options, smoothing=0, calibration=options.calibration if has_profile else "none")
     curves = edit(raw, still, neutral_of(raw, still))
     controls = retarget(renderer.avatar, curves, identity.drive)
-    picture = renderer.draw(controls, 0, size=size, framing=options.framing)
+    picture = renderer.draw(controls, 0, size=size, framing=options.framing, background=background)
     return Preview(frame.time, frame.image, tracked.points, tracked.crop, picture, tracked.confidence)

@@ -5,6 +5,7 @@ import shutil
 import zipfile
 from types import SimpleNamespace
 
+import cv2
 import gradio as gr
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ import pytest
 from freeavatar.animations import animations_folder
 from freeavatar.avatars import available_avatars, avatar_path, load_avatar, public_avatars
 from freeavatar.errors import AvatarError, InputError
+from freeavatar.files import is_installed, write_png
+from freeavatar.video import VideoReader
 from tests.files import write_clip
-from webapp.animate import clip, moment, results, running
+from webapp.animate import clip, controls, moment, results, running
 from webapp.animate.controls import DEFAULTS, NAMES, REGIONS, options_of, settings_of, values_of
 from webapp.animate.line import Line
 from webapp.animate.runs import load_run
@@ -133,11 +136,23 @@ def test_values_of_the_controls_become_settings():
     assert (options.gain, options.regions.mouth, options.regions.brows, options.has_head_pose) == (1.5, 0.5, 0.0, False)
     assert options_of(settings_of(changed(framing="bust"))).framing == "bust"
     assert values_of({"gain": 1.0})[NAMES.index("framing")] == "face"
+    options = options_of(settings_of(changed(background="none", video="prores", usd=True, reduce=0.01)))
+    assert (options.own_video, options.has_usd, options.reduce) == ("prores", True, 0.01)
+    for color, says in (("rgba(32, 64.2, 96, 1)", "#204060"), ("#204060", "#204060"), ("/etc/a.png", "#/etc/a.png")):
+        options = options_of(settings_of(changed(background="color", color=color)))
+        assert (options.background, options.own_video) == (says, "mp4")
     with pytest.raises(InputError, match="expected face or bust"):
         options_of({**DEFAULTS, "framing": "feet"})
     assert options_of(settings_of([None] * len(NAMES))) == options_of(DEFAULTS)
     with pytest.raises(InputError, match="no profile is chosen"):
         options_of({**DEFAULTS, "calibration": "profile"})
+
+
+@pytest.mark.parametrize("has_usd", [False, True])
+def test_usd_is_offered_where_it_can_be_written(has_usd, monkeypatch):
+    monkeypatch.setattr(controls, "is_installed", lambda module: has_usd)
+    with gr.Blocks():
+        assert controls.build_controls().components[NAMES.index("usd")].visible is has_usd
 
 
 def test_a_moment_follows_the_settings_at_once(done):
@@ -181,7 +196,58 @@ def test_writing_again_needs_the_profile_it_is_told_to_use_and_leaves_the_run_al
         with pytest.raises(gr.Error, match=says):
             list(running.write_again(None, done.id, *values))
         assert results.settle(None, done.id, 0.0, "ines", None, *values)[2].visible
-    assert load_run(done.id) == done and not (done.folder / running.PROFILE).exists()
+    assert load_run(done.id) == done and not (done.folder / "profile.json").exists()
+
+
+def test_the_avatar_alone_usd_and_fewer_keys_are_among_the_downloads(done):
+    has_usd, size = is_installed("pxr"), (done.folder / done.files["ines"]["glb"]).stat().st_size
+    values = changed(background="none", video="png", usd=has_usd, reduce=0.05)
+    run = list(running.write_again(None, done.id, *values))[-1][1]
+    names = {path.name for path in run.downloads}
+    assert "short_ines.avatar.png.zip" in names and ("short_ines.usd" in names) == has_usd
+    assert not (run.folder / "short_ines.avatar").exists()
+    with zipfile.ZipFile(run.folder / "short_ines.avatar.png.zip") as archive:
+        assert len(archive.namelist()) == 10
+        frame = np.frombuffer(archive.read("short_ines.avatar/000010.png"), np.uint8)
+        assert cv2.imdecode(frame, cv2.IMREAD_UNCHANGED)[0, 0, 3] == 0
+    assert (run.folder / run.files["ines"]["glb"]).stat().st_size < size
+    assert results.settle(None, run.id, 0.0, "ines", None, *values)[2].visible is False
+    run = list(running.write_again(None, done.id, *changed(background="color")))[-1][1]
+    names = {path.name for path in run.folder.iterdir()}
+    assert "short_ines.avatar.mp4" in names and not names & {"short_ines.avatar.png.zip", "short_ines.usd"}
+
+
+def test_a_picture_behind_the_avatar_is_seen_before_and_after_the_run_and_kept_with_it(done, tmp_path):
+    green, broken = tmp_path / "Green.PNG", tmp_path / "broken.png"
+    write_png(np.full((60, 90, 3), (0, 200, 0), np.uint8), green)
+    broken.write_bytes(b"none")
+    values = changed(background="picture", picture=str(green))
+    view = moment.faces_at(None, done.id, 0.3, "ines", None, *values)
+    assert view["faces"][1]["name"] == "ines, picture"
+    corner = image_of(view["faces"][1]["src"], largest=10**6)[4, 4].astype(int)
+    assert np.abs(corner - (0, 200, 0)).max() < 12
+    missing = moment.faces_at(None, done.id, 0.3, "ines", None, *changed(background="picture"))
+    assert missing["faces"][1]["name"] == "ines", "a picture that is yet to be chosen changes nothing"
+    for picture, says in ((None, "no picture is chosen"), (str(broken), "^'?broken.png is not a readable image")):
+        with pytest.raises(gr.Error, match=says):
+            list(running.write_again(None, done.id, *changed(background="picture", picture=picture)))
+    run = list(running.write_again(None, done.id, *values))[-1][1]
+    green.unlink()
+    assert run.settings["picture"] == str(run.folder / "picture.PNG")
+    corner = VideoReader(run.folder / "short_ines.avatar.mp4").frame_at(0.0).image[4, 4].astype(int)
+    assert np.abs(corner - (0, 200, 0)).max() < 12
+    settings = json.loads((run.folder / "short_ines.json").read_text())["settings"]
+    assert settings["background"] == "Green.PNG", "a file that is passed on names no folders"
+    assert results.settle(None, run.id, 0.0, "ines", None, *values_of(run.settings))[2].visible is False
+
+
+def test_a_run_from_before_a_setting_was_there_is_not_behind(done):
+    path = done.folder / "run.json"
+    stored = json.loads(path.read_text())
+    for name in ("background", "color", "picture", "video", "usd", "reduce"):
+        del stored["settings"][name]
+    path.write_text(json.dumps(stored))
+    assert results.settle(None, done.id, 0.0, "ines", None, *PLAIN)[2].visible is False
 
 
 @pytest.mark.parametrize("rate", [24, 29.97, 30, 60])

@@ -82,7 +82,7 @@ def test_clients_get_their_own_files_and_nobody_elses(server, short_clip):
         return Client(server, verbose=False).predict(clip["video"], 0.0, 0.0, avatars, *values, api_name="/animate")
 
     status, id, *_, files = animate(["ines", "kofi"])
-    assert "10 frames animated" in status and len(files) == 7
+    assert "10 frames animated" in status and len(files) == 9
     with open(next(f for f in files if f.endswith("_kofi.csv")), newline="") as file:
         assert len(list(csv.reader(file))) == 11
     _, other, *_, others = animate(["pip"])
@@ -118,6 +118,33 @@ def test_a_visitor_previews_animates_downloads_slides_and_comes_back(page, short
     page.wait_for_timeout(1000)  # Gradio sets a slider anew just after it is first laid out: no person is that quick
     page.locator("#gain input[type=range]").press("ArrowLeft")
     page.wait_for_selector("#again:visible", timeout=30_000)
+
+
+def test_a_transparent_video_is_asked_for_seen_and_taken_home(page, server, short_clip):
+    page.goto(server)
+    page.wait_for_selector("#animate")
+    upload(page, short_clip)
+    page.wait_for_selector("#preview img", timeout=60_000)
+    page.click("#output > button")
+    before = page.locator("#preview img").last.get_attribute("src")
+    page.locator("#background").get_by_label("colour").check()
+    page.locator("#background-color button").first.click()
+    page.wait_for_function("src => [...document.querySelectorAll('#preview img')].at(-1)?.src !== src", arg=before)
+    page.locator("#background").get_by_label("transparent").check()
+    page.locator("#transparent-video").get_by_label("ProRes").check()
+    assert page.locator("#background-color").count() == 0
+    page.click("#animate")
+    page.wait_for_selector("#status :text('10 frames animated')", timeout=90_000)
+    page.get_by_role("tab", name="Files").click()
+    with page.expect_download() as download:
+        page.locator("#files tr", has_text=re.compile(r"short_ines\.avatar\s*\.mov")).locator("a").click()
+    assert download.value.path().stat().st_size > 10_000
+    page.wait_for_function("location.search.includes('run=')")
+    page.reload()
+    page.wait_for_selector("#status :text('10 frames animated')", timeout=60_000)
+    page.click("#output > button")
+    assert page.locator("#transparent-video").get_by_label("ProRes").is_checked()
+    assert page.locator("#again").is_hidden()
 
 
 def test_a_click_on_a_portrait_chooses_the_avatar_and_another_leaves_it_out(page):

@@ -19,9 +19,9 @@ PACKAGES = ("freeavatar", "annotation", "training", "webapp")
 SCRIPT_FAMILIES = ("live.", "drawer.", "stage.", "chart.", "label.", "explore.")
 """Words of scripts, which look them up by their keys."""
 FAMILIES = (
-    "region.", "controls.calibration.", "controls.framing.", "run.tracking", "run.rendering", "train.preset.",
-    "train.where.", "train.step.", "train.state.", "train.doing.", "train.row.", "train.head.", "train.verdict.",
-    "train.bundle", "admin.tile.", "admin.column.", "admin.methods.",
+    "region.", "controls.calibration.", "controls.framing.", "controls.background.", "controls.video.", "run.tracking",
+    "run.rendering", "train.preset.", "train.where.", "train.step.", "train.state.", "train.doing.", "train.row.",
+    "train.head.", "train.verdict.", "train.bundle", "admin.tile.", "admin.column.", "admin.methods.",
 )  # fmt: skip
 """Words whose keys are put together where they are used."""
 NO_TEXT = {"Enter", "Place"}

@@ -15,7 +15,8 @@ from freeavatar.errors import FaceError, FreeAvatarError
 from freeavatar.pipeline import Person, find_people, preview
 from freeavatar.pipeline.sources import open_source
 from freeavatar.video import VideoReader
-from webapp.animate.controls import Clip, options_of, settings_of
+from webapp.animate.backdrop import backdrop
+from webapp.animate.controls import Clip, Controls, options_of, seen, settings_of
 from webapp.common.boxes import note, trouble
 from webapp.common.pictures import picture_url
 from webapp.common.scripts import script
@@ -81,11 +82,11 @@ def build_clip() -> ClipInputs:
     return ClipInputs(video, start, end, gr.State(0), gr.State(None), people, drawer, draw, seen)
 
 
-def connect_clip(inputs: ClipInputs, chosen: gr.CheckboxGroup, controls: list[Any]) -> None:
+def connect_clip(inputs: ClipInputs, chosen: gr.CheckboxGroup, controls: Controls) -> None:
     """Let the inputs act: a new video is looked at, a choice shows its preview."""
     hidden: Any = {"api_visibility": "private", "show_progress": "hidden"}
     parts = [inputs.start, inputs.end, inputs.face, inputs.box]
-    seeing = [inputs.video, *parts, chosen, *controls]
+    seeing = [inputs.video, *parts, chosen, *controls.components]
     shows = [inputs.preview, inputs.drawer]
     inputs.video.change(lambda: (0, 0, 0, None), None, parts, queue=False, **hidden)
     loaded = inputs.video.change(
@@ -94,7 +95,7 @@ def connect_clip(inputs: ClipInputs, chosen: gr.CheckboxGroup, controls: list[An
     )  # fmt: skip
     again: Any = {"trigger_mode": "always_last", "concurrency_id": "small", **hidden}
     loaded.then(see, seeing, shows, **again)
-    chosen.change(see, seeing, shows, **again)
+    gr.on([chosen.change, *controls.picturing], see, seeing, shows, **again)
     begun = inputs.start.release(
         look_from, [inputs.video, inputs.start], [inputs.people, inputs.face, inputs.box],
         concurrency_id="small", concurrency_limit=2, **hidden,
@@ -152,10 +153,11 @@ def see(
     clip = clip_of(start, end, face, box)
     avatar = avatars[0] if avatars else DEFAULT_AVATAR
     try:
-        options = options_of(_with_profile_or_none(settings_of(values)), clip)
+        options = options_of(_with_profile_or_none(seen(settings_of(values))), clip)
         people = [] if box else _people(video, clip.start, clip.end)
         second = people[min(face, len(people) - 1)].second if people else clip.start
-        shown = preview(video, second, avatar, options=options, size=_SIZE)
+        behind = backdrop(options.background, _SIZE)
+        shown = preview(video, second, avatar, options=options, size=_SIZE, background=behind)
     except FaceError as error:
         words = translated(error, language) if clip.face else say(language, "clip.no_face")
         return trouble(words), frame_to_draw(request, video, start)

@@ -10,7 +10,8 @@ from freeavatar.errors import FreeAvatarError
 from freeavatar.pipeline import Player, load_take, missing_spans, most_moving
 from freeavatar.rig import ARKIT
 from freeavatar.video import VideoReader
-from webapp.animate.controls import DEFAULTS, REGIONS, options_of, settings_of
+from webapp.animate.backdrop import backdrop
+from webapp.animate.controls import DEFAULTS, REGIONS, options_of, seen, settings_of
 from webapp.animate.runs import Run, load_run
 from webapp.common.avatars import label_of
 from webapp.common.pictures import picture_url
@@ -55,14 +56,16 @@ def faces_at(
         player, modified = player_of(run), run.video.stat().st_mtime_ns
         shown = len(run.avatars) if run.combined else 1
         actor = {"name": say(language, "clip.actor"), "src": _actor(str(run.video), modified, second, shown)}
-        now = {"avatar": avatar or run.avatars[0], "settings": settings_of(values)}
+        now = {"avatar": avatar or run.avatars[0], "settings": seen(settings_of(values))}
         return {"faces": [actor, *(_face(player, look, second, language) for look in (pinned, now) if look)]}
     except FreeAvatarError as error:
         return {"faces": [], "trouble": translated(error, language)}
 
 
 def _face(player: Player, look: dict[str, Any], second: float, language: str) -> dict[str, str]:
-    picture = player.picture(look["avatar"], second, options_of(look["settings"]), size=SIZE)
+    options = options_of(look["settings"])
+    behind = backdrop(options.background, SIZE)
+    picture = player.picture(look["avatar"], second, options, size=SIZE, background=behind)
     return {"name": _caption(look, language), "src": picture_url(picture)}
 
 
@@ -74,9 +77,9 @@ def _caption(look: dict[str, Any], language: str) -> str:
     changed = [f"{say(language, named[n])} {value:g}" for n, value in values.items() if value != DEFAULTS[n]]
     kind = settings["calibration"]
     neutral = [] if kind == "auto" else [say(language, f"controls.calibration.{kind}")]
-    framing = settings["framing"]
-    framed = [] if framing == DEFAULTS["framing"] else [say(language, f"controls.framing.{framing}")]
-    return ", ".join([label_of(look["avatar"]), *changed, *neutral, *framed])
+    chosen = [name for name in ("framing", "background") if settings[name] != DEFAULTS[name]]
+    seen_as = [say(language, f"controls.{name}.{settings[name]}") for name in chosen]
+    return ", ".join([label_of(look["avatar"]), *changed, *neutral, *seen_as])
 
 
 def curves_of(request: gr.Request | None, id: str | None, avatar: str, *values: Any) -> Any:
@@ -86,7 +89,7 @@ def curves_of(request: gr.Request | None, id: str | None, avatar: str, *values: 
     try:
         run = load_run(id)
         player = player_of(run)
-        played = player.perform(avatar or run.avatars[0], options_of(settings_of(values)))
+        played = player.perform(avatar or run.avatars[0], options_of(seen(settings_of(values))))
     except FreeAvatarError as error:
         return {"trouble": translated(error, language_of(request))}
     step = max(1, len(played.times) // _MOST_POINTS)

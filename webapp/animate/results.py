@@ -11,7 +11,7 @@ import gradio as gr
 from freeavatar.errors import FreeAvatarError
 from freeavatar.explore.export import plotly_script
 from webapp.animate.clip import EXAMPLES
-from webapp.animate.controls import Controls, settings_of, values_of
+from webapp.animate.controls import DEFAULTS, UPLOADS, Controls, seen, settings_of, values_of
 from webapp.animate.moment import curves_of, faces_at, player_of
 from webapp.animate.running import summary
 from webapp.animate.runs import Run, load_run
@@ -206,9 +206,13 @@ def _is_behind(id: str, values: Sequence[Any]) -> bool:
 
 
 def _read(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings with what their profile says in the place of its path."""
-    path = settings["profile"] if settings["calibration"] == "profile" else None
-    return {**settings, "profile": Path(path).read_bytes() if path and Path(path).is_file() else None}
+    """Settings with what their files hold in the place of paths."""
+    held: dict[str, bytes | None] = {"profile": None, "picture": None}
+    for name, choice in UPLOADS.items():
+        path = settings[name] if settings.get(choice) == name else None
+        if path and Path(path).is_file():
+            held[name] = Path(path).read_bytes()
+    return {**DEFAULTS, **settings, **held}
 
 
 def restore(request: gr.Request) -> list[Any]:
@@ -240,4 +244,4 @@ def _model_of(id: str | None, avatar: str) -> Any:
 def _pin(avatar: str, id: str | None, *values: Any) -> tuple[Any, Any]:
     if not id:
         return None, gr.Button(visible=False)
-    return {"avatar": avatar or load_run(id).avatars[0], "settings": settings_of(values)}, gr.Button(visible=True)
+    return {"avatar": avatar or load_run(id).avatars[0], "settings": seen(settings_of(values))}, gr.Button(visible=True)

@@ -17,7 +17,7 @@ from freeavatar.files import replacing
 from freeavatar.pipeline import Player, Progress, Report, animate_steps, load_take, save_profile
 from freeavatar.video import VideoReader
 from webapp.animate import clip as clips
-from webapp.animate.controls import Clip, options_of, settings_of
+from webapp.animate.controls import UPLOADS, Clip, options_of, settings_of
 from webapp.animate.line import Line, Place
 from webapp.animate.runs import Run, discard, load_run, new_run
 from webapp.common.boxes import note
@@ -27,9 +27,6 @@ LINE = Line()
 """One animation at a time."""
 _REFRESH = 0.2
 _BUSY = "fa-busy"
-PROFILE = "profile.json"
-"""The profile that a run was calibrated with."""
-
 Step = tuple[str, Run | None]
 """What the page shows while it waits, and the result in the end."""
 
@@ -118,7 +115,7 @@ def _animate(
     prune_animations()
     folder, copy = new_run(video)
     try:
-        settings = _keep_profile(settings, folder)
+        settings = _keep_uploads(settings, folder)
         report = yield from _watch(animate_steps(copy, avatars, out=folder, options=options), language)
         result = _stored(report, folder, settings)
         yield summary(result, language)  # the last moment to cancel
@@ -134,9 +131,11 @@ def _rewrite(id: str | None, settings: dict[str, Any], language: str) -> Generat
     clip = Clip(take.info.start, take.info.end, take.info.face, take.info.box)
     steps = animate_steps(take.path, stored.avatars, out=stored.folder, options=options_of(settings, clip))
     report = yield from _watch(steps, language)
-    settings = _keep_profile(settings, stored.folder)
+    settings = _keep_uploads(settings, stored.folder)
     result = _stored(report, stored.folder, settings)
     result.save()
+    for path in set(stored.downloads) - set(result.downloads):
+        path.unlink(missing_ok=True)
     return result
 
 
@@ -163,23 +162,27 @@ def _check_length(seconds: float) -> None:
         )
 
 
-def _keep_profile(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Settings whose profile lies in the run's folder, where it lasts as long as the run."""
-    if settings["calibration"] != "profile":
-        return {**settings, "profile": None}
-    kept = folder / PROFILE
-    if Path(settings["profile"]) != kept:
-        shutil.copyfile(settings["profile"], kept)
-    return {**settings, "profile": str(kept)}
+def _keep_uploads(settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Settings whose files lie in the run's folder, where they last as long as the run."""
+    kept: dict[str, str | None] = {}
+    for name, choice in UPLOADS.items():
+        if settings[choice] != name:
+            kept[name] = None
+            continue
+        path = folder / f"{name}{Path(settings[name]).suffix}"
+        if Path(settings[name]) != path:
+            shutil.copyfile(settings[name], path)
+        kept[name] = str(path)
+    return {**settings, **kept}
 
 
 def _stored(report: Report, folder: Path, settings: dict[str, Any]) -> Run:
     """Describe a finished run; its actor's profile and a zip of everything are written beside the files."""
     assert report.take is not None
     take = load_take(report.take)
+    named = {name: {kind: _packed(path).name for kind, path in files.items()} for name, files in report.files.items()}
     result = Run(
-        id=folder.name, avatars=tuple(report.files), settings=settings, take=report.take.name,
-        files={name: {kind: path.name for kind, path in files.items()} for name, files in report.files.items()},
+        id=folder.name, avatars=tuple(report.files), settings=settings, take=report.take.name, files=named,
         combined=report.combined.name if report.combined else None, frames=report.frames,
         frames_without_face=report.frames_without_face, seconds=sum(report.seconds.values()),
     )  # fmt: skip
@@ -191,6 +194,18 @@ def _stored(report: Report, folder: Path, settings: dict[str, Any]) -> Run:
         for path in result.downloads:
             archive.write(path, path.name)
     return result
+
+
+def _packed(path: Path) -> Path:
+    """A folder of frames as a zip, which browsers can download; a file as it is."""
+    if path.is_file():
+        return path
+    packed = path.with_name(f"{path.name}.png.zip")
+    with replacing(packed) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for frame in sorted(path.iterdir()):
+            archive.write(frame, f"{path.name}/{frame.name}")
+    shutil.rmtree(path)
+    return packed
 
 
 def summary(result: Run, language: str) -> str:

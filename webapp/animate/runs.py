@@ -26,7 +26,8 @@ class Run:
     """Values of the page's controls by name."""
     take: str
     files: dict[str, dict[str, str]]
-    """Per avatar: ``csv``, ``json``, ``glb``; ``video`` of a single one, and in runs made before of each."""
+    """Per avatar: ``csv``, ``json``, ``glb``, ``vrma``; ``usd``, and ``avatar``, the video of it alone, if asked for;
+    ``video`` of a single one, and in runs made before of each."""
     combined: str | None = None
     """Actor and all avatars in a row, if there are several."""
     frames: int = 0

@@ -48,12 +48,11 @@ def _build_video(demo: gr.Blocks) -> Cast:
             with gr.Row():
                 start = gr.Button(word("run.start"), variant="primary", size="lg", scale=3, elem_id="animate")
                 cancel = gr.Button(word("run.cancel"), size="lg", scale=1, min_width=90, elem_id="cancel")
-            with gr.Accordion(word("controls"), open=False, elem_id="settings"):
-                controls = build_controls()
+            controls = build_controls()
         with gr.Column(scale=3, min_width=320):
             results = build_results()
     values = controls.components
-    connect_clip(clip, whom.chosen, values)
+    connect_clip(clip, whom.chosen, controls)
     connect_results(results, controls)
     shows = [results.status, *results.shown]
     running: list[Any] = [
