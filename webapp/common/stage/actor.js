@@ -1,6 +1,6 @@
 // One avatar on the stage: its GLB with our materials, and what weights and a head's turn do to it.
 
-import { BufferAttribute, DoubleSide, Matrix4, Quaternion, ShaderMaterial, Vector3, Vector4 } from "../vendor/three/three.module.js";
+import { BufferAttribute, DoubleSide, Matrix4, Quaternion, Scene, ShaderMaterial, Vector3, Vector4 } from "../vendor/three/three.module.js";
 import { GLTFLoader } from "../vendor/three/GLTFLoader.js";
 import { fragment, SHADOW_FRAGMENT, SHADOW_VERTEX, VERTEX } from "./shading.js";
 
@@ -44,7 +44,7 @@ export class Actor {
   }
 
   constructor(told, gltf) {
-    [this.told, this.name, this.scene] = [told, told.name, gltf.scene];
+    [this.told, this.name, this.scene] = [told, told.name, new Scene().add(gltf.scene)];
     this.shared = { eye: { value: new Vector3() }, moments: { value: null }, toKey: { value: new Matrix4().fromArray(told.shadow.matrix).transpose() } };
     this.amounts = (told.wrinkles?.layers || []).map(() => new Vector3());
     this.folded = { value: false };
@@ -83,6 +83,11 @@ export class Actor {
 
   materialOf(original, { row, color, folds }, isHair) {
     const { told } = this, layers = folds && original.aoMap ? told.wrinkles.layers : [];
+    const kind = {
+      lights: told.lights.length, layers: layers.length, isEye: row[9] > 0, isHair, hasTexture: Boolean(original.map),
+      hasHoles: original.alphaTest > 0 || original.transparent,
+    };
+    const leastAlpha = original.alphaTest || (original.transparent ? 0.4 : 0);
     const uniforms = {
       ...this.shared,
       lightDirections: { value: told.lights.map(({ direction }) => new Vector3(...direction)) },
@@ -90,9 +95,8 @@ export class Actor {
       sky: { value: new Vector3(...told.sky) }, ground: { value: new Vector3(...told.ground) },
       baseColor: { value: new Vector3(...color) }, wrap: { value: new Vector3(...row.slice(0, 3)) },
       lobes: { value: new Vector4(...row.slice(3, 7)) }, rimGain: { value: row[7] }, bleed: { value: row[8] },
-      isEye: { value: row[9] > 0 }, isHair: { value: row[10] > 0 }, fill: { value: row[11] },
-      shadowStrength: { value: told.shadow.strength }, hasTexture: { value: Boolean(original.map) },
-      map: { value: original.map }, leastAlpha: { value: original.alphaTest || (original.transparent ? 0.4 : 0) },
+      fill: { value: row[11] },
+      shadowStrength: { value: told.shadow.strength }, map: { value: original.map }, leastAlpha: { value: leastAlpha },
     };
     if (layers.length) {
       Object.assign(uniforms, {
@@ -101,7 +105,7 @@ export class Actor {
       });
     }
     return new ShaderMaterial({
-      vertexShader: VERTEX, fragmentShader: fragment(told.constants, told.lights.length, layers.length), uniforms,
+      vertexShader: VERTEX, uniforms, fragmentShader: fragment(told.constants, kind),
       side: DoubleSide, vertexColors: Boolean(original.vertexColors),
     });
   }

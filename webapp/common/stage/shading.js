@@ -70,9 +70,12 @@ void main() {
   gl_FragColor = vec4(total, 0.0, 1.0);
 }`;
 
-// The fragment shader of an avatar with `lights` lights and `layers` wrinkle layers.
-export const fragment = (constants, lights, layers) => `
+// The fragment shader of a kind of material, under so many lights and with so many wrinkle layers; it has holes where its
+// texture is clear.
+export const fragment = (constants, { lights, layers, isEye, isHair, hasTexture, hasHoles }) => `
 ${defined(constants)}
+${Object.entries({ IS_EYE: isEye, IS_HAIR: isHair, HAS_TEXTURE: hasTexture, HAS_HOLES: hasHoles })
+    .filter(([, is]) => is).map(([name]) => `#define ${name}`).join("\n")}
 #define LIGHTS ${lights}
 #define LAYERS ${layers}
 varying vec3 vPosition, vNormal, vColor, vStrand;
@@ -80,7 +83,6 @@ varying vec2 vUv;
 uniform vec3 eye, lightDirections[LIGHTS], lightColors[LIGHTS], sky, ground, baseColor, wrap;
 uniform vec4 lobes;  // gain and alpha of the broad lobe, then of the tight one
 uniform float rimGain, bleed, fill, shadowStrength, leastAlpha;
-uniform bool isEye, isHair, hasTexture;
 uniform sampler2D map, moments;
 uniform mat4 toKey;
 #if LAYERS > 0
@@ -136,8 +138,13 @@ void main() {
   vec3 albedo = baseColor * vColor;
   vec3 across = dFdx(vPosition), down = dFdy(vPosition);
   vec2 uvAcross = dFdx(vUv), uvDown = dFdy(vUv);
-  vec4 texel = hasTexture ? texture2D(map, vUv) : vec4(1.0);
-  if (texel.a < leastAlpha) discard;
+  vec4 texel = vec4(1.0);
+  #ifdef HAS_TEXTURE
+    texel = texture2D(map, vUv);
+  #endif
+  #ifdef HAS_HOLES
+    if (texel.a < leastAlpha) discard;
+  #endif
   vec3 toEye = normalize(eye - vPosition), normal = vNormal;
   #if LAYERS > 0
     if (isFolded) fold(normal, albedo, across, down, uvAcross, uvDown);
@@ -146,12 +153,15 @@ void main() {
   float facing = dot(normal, toEye);
   normal = facing < BACK ? -normal : normalize(normal - min(facing, 0.0) * toEye);
   facing = clamp(dot(normal, toEye), 0.0, 1.0);
+  float grazing = (1.0 - facing) * (1.0 - facing);
   float key = keyLight(), filled = key + fill * (1.0 - key);
-  float up = 0.5 + 0.5 * normal.y, fresnel = FRESNEL.x + FRESNEL.y * pow(1.0 - facing, 5.0);
-  if (isEye) albedo *= 1.0 - LID_SHADOW.z * smooth01((normal.y - LID_SHADOW.x) / (LID_SHADOW.y - LID_SHADOW.x));
+  float up = 0.5 + 0.5 * normal.y, fresnel = FRESNEL.x + FRESNEL.y * grazing * grazing * (1.0 - facing);
+  #ifdef IS_EYE
+    albedo *= 1.0 - LID_SHADOW.z * smooth01((normal.y - LID_SHADOW.x) / (LID_SHADOW.y - LID_SHADOW.x));
+  #endif
   albedo *= texel.rgb;
   vec3 diffuse = mix(ground, sky, up), sheen = vec3(0.0);
-  vec3 specular = rimGain * up * pow(1.0 - facing, 3.0) * sky;
+  vec3 specular = rimGain * up * grazing * (1.0 - facing) * sky;
   for (int k = 0; k < LIGHTS; k++) {
     vec3 direction = lightDirections[k], color = lightColors[k];
     float cosine = dot(normal, direction), arriving = k == 0 ? filled : 1.0;
@@ -164,16 +174,18 @@ void main() {
     float lobe = lobes.x * lobes.y / (broad * broad) + lobes.z * lobes.w / (tight * tight);
     lobe = min(lobe / max((1.0 + along) / 2.0, 0.1), BRIGHTEST_LOBE);
     specular += color * (lobe * fresnel * max(cosine, 0.0) * arriving);
-    if (isHair) {
+    #ifdef IS_HAIR
       float strand = (dot(vStrand, toEye) + dot(vStrand, direction)) / apart, beside = (facing + cosine) / apart;
       vec2 x = strand + HAIR_SHIFTS * beside;
-      vec2 hair = pow(1.0 + HAIR_SHARPNESS * x * x, vec2(-4.0));
+      vec2 hair = 1.0 + HAIR_SHARPNESS * x * x;
+      hair *= hair;
+      hair = 1.0 / (hair * hair);
       float caught = max(0.3 + 0.7 * cosine, 0.0) * (k == 0 ? filled : 1.0);
       sheen += color * caught * (hair.x * (HAIR_GAINS.x + HAIR_GAINS.y * albedo) + HAIR_GAINS.z * hair.y * albedo);
-    }
+    #endif
   }
   vec3 radiance = albedo * diffuse * DIFFUSE + specular + sheen * dot(vStrand, vStrand);
-  if (isEye) {
+  #ifdef IS_EYE
     float mirrored = 0.5 + 0.5 * (2.0 * facing * normal.y - toEye.y);
     vec3 seen = fresnel * mix(ground, sky, mirrored);
     vec3 side = vec3(toEye.z, 0.0, -toEye.x) * inversesqrt(max(dot(toEye.xz, toEye.xz), 1e-6));
@@ -181,7 +193,7 @@ void main() {
     float box = smooth01((CATCHLIGHT.x - abs(dot(away, side))) / CATCHLIGHT.z + 0.5)
       * smooth01((CATCHLIGHT.y - abs(dot(away, cross(toEye, side)))) / CATCHLIGHT.z + 0.5);
     radiance += seen + lightColors[0] * (CATCHLIGHT_GAIN * box * (0.3 + 0.7 * filled));
-  }
+  #endif
   vec3 x = max(radiance, 0.0) * 0.72;
   x = x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14);
   gl_FragColor = vec4(pow(clamp(x, 0.0, 1.0), vec3(1.0 / 2.2)), 1.0);

@@ -10,6 +10,8 @@ import { Actor } from "./actor.js";
 import { BLUR_VERTEX, blurFragment } from "./shading.js";
 
 const FOLLOW = 0.025; // seconds in which a pose comes two thirds of the way to the newest one
+const SLOW = 0.08; // seconds between drawings after which fewer pixels are drawn
+const SCALES = [1, 0.7, 0.5, 0.35]; // of the picture's sides
 
 export class Stage {
   // `describe` gives what is known of an avatar by its name, as freeavatar.render.stage.stage_of, with the GLB's `url`.
@@ -17,6 +19,7 @@ export class Stage {
     [this.canvas, this.describe] = [canvas, describe];
     [this.actors, this.poses, this.wanted] = [new Map(), new Map(), []];
     [this.framing, this.isPaused, this.drawn] = ["face", false, 0];
+    [this.scale, this.slow] = [0, 0];
     this.renderer = new WebGLRenderer({ canvas, alpha: true, antialias: true, preserveDrawingBuffer: true });
     this.renderer.outputColorSpace = LinearSRGBColorSpace; // the shading itself ends in sRGB
     this.renderer.autoClear = false;
@@ -81,14 +84,15 @@ export class Stage {
   resize() {
     const { clientWidth: width, clientHeight: height } = this.canvas;
     if (!width || !height) return;
-    this.renderer.setPixelRatio(Math.min(devicePixelRatio, 2));
+    this.renderer.setPixelRatio(Math.min(devicePixelRatio, 2) * SCALES[this.scale]);
     this.renderer.setSize(width, height, false);
     this.isStale = true;
   }
 
   step(now) {
-    const share = 1 - Math.exp(-Math.min(now - (this.now ?? now), 0.2) / FOLLOW);
+    const past = now - (this.now ?? now), share = 1 - Math.exp(-Math.min(past, 0.2) / FOLLOW);
     this.now = now;
+    this.keepUp(past);
     if (!this.isStale) return;
     let left = 0;
     for (const name of this.wanted) {
@@ -105,6 +109,15 @@ export class Stage {
     }
     this.isStale = left > 1e-3;
     this.draw();
+  }
+
+  // Draws fewer pixels where drawings come too slowly, as they do without a graphics card.
+  keepUp(past) {
+    this.slow = this.wasDrawn && past > SLOW ? this.slow + 1 : Math.max(this.slow - 0.2, 0);
+    this.wasDrawn = this.isStale;
+    if (this.slow < 8 || this.scale === SCALES.length - 1) return;
+    [this.scale, this.slow] = [this.scale + 1, 0];
+    this.resize();
   }
 
   // The grid of cells, as square as can be: columns and rows.
