@@ -11,7 +11,8 @@ import { BLUR_VERTEX, blurFragment } from "./shading.js";
 
 const FOLLOW = 0.025; // seconds in which a pose comes two thirds of the way to the newest one
 const SLOW = 0.08; // seconds between drawings after which fewer pixels are drawn
-const SCALES = [1, 0.7, 0.5, 0.35]; // of the picture's sides
+const PATIENCE = 0.6; // seconds of slow drawings until then
+const SCALES = [1, 0.7, 0.5, 0.35, 0.25]; // of the picture's sides
 
 export class Stage {
   // `describe` gives what is known of an avatar by its name, as freeavatar.render.stage.stage_of, with the GLB's `url`.
@@ -19,8 +20,9 @@ export class Stage {
     [this.canvas, this.describe] = [canvas, describe];
     [this.actors, this.poses, this.wanted] = [new Map(), new Map(), []];
     [this.framing, this.isPaused, this.drawn] = ["face", false, 0];
+    this.isMirrored = false;
     [this.scale, this.slow] = [0, 0];
-    this.renderer = new WebGLRenderer({ canvas, alpha: true, antialias: true, preserveDrawingBuffer: true });
+    this.renderer = new WebGLRenderer({ canvas, alpha: true, antialias: true });
     this.renderer.outputColorSpace = LinearSRGBColorSpace; // the shading itself ends in sRGB
     this.renderer.autoClear = false;
     this.camera = new PerspectiveCamera();
@@ -35,8 +37,6 @@ export class Stage {
     new ResizeObserver(() => this.resize()).observe(canvas);
     this.resize();
     this.loop = (now) => {
-      if (!canvas.isConnected && this.wasShown) return this.dispose();
-      this.wasShown ||= canvas.isConnected;
       this.frame = requestAnimationFrame(this.loop);
       if (!this.isPaused && canvas.clientWidth) this.step(now / 1000);
     };
@@ -113,19 +113,18 @@ export class Stage {
 
   // Draws fewer pixels where drawings come too slowly, as they do without a graphics card.
   keepUp(past) {
-    this.slow = this.wasDrawn && past > SLOW ? this.slow + 1 : Math.max(this.slow - 0.2, 0);
+    const took = this.wasDrawn ? past : 0;
+    this.slow = took > SLOW ? this.slow + took : Math.max(this.slow - 0.02, 0);
     this.wasDrawn = this.isStale;
-    if (this.slow < 8 || this.scale === SCALES.length - 1) return;
+    if (this.slow < PATIENCE || this.scale === SCALES.length - 1) return;
     [this.scale, this.slow] = [this.scale + 1, 0];
     this.resize();
   }
 
-  // The grid of cells, as square as can be: columns and rows.
+  // Columns and rows of cells: side by side, and four in two rows if they are larger so.
   grid(count) {
-    const { clientWidth: width, clientHeight: height } = this.canvas;
-    const sides = Array.from({ length: count }, (_, k) => Math.min(width / (k + 1), height / Math.ceil(count / (k + 1))));
-    const columns = sides.indexOf(Math.max(...sides)) + 1;
-    return [columns, Math.ceil(count / columns)];
+    const { clientWidth: width, clientHeight: height } = this.canvas, half = Math.ceil(count / 2);
+    return count > 3 && Math.min(width / half, height / 2) > Math.min(width / count, height) ? [half, 2] : [count, 1];
   }
 
   draw() {
@@ -158,9 +157,11 @@ export class Stage {
     camera.aspect = aspect;
     [camera.near, camera.far] = [distance * 0.1, distance * 8];
     camera.position.copy(this.seat.position).multiplyScalar(distance);
+    if (this.isMirrored) camera.position.x *= -1; // so that what is dragged goes where the pointer goes
     camera.position.set(camera.position.x + target[0], camera.position.y + target[1], camera.position.z + target[2]);
     camera.lookAt(...target);
     camera.updateProjectionMatrix();
+    if (this.isMirrored) camera.projectionMatrix.elements[0] *= -1;
     actor.shared.eye.value.copy(camera.position);
   }
 
