@@ -48,7 +48,7 @@ class _Session:
 
 
 def watch_key(key: str) -> str:
-    """What opens a window that shows a session's avatars, and nothing else: the session's key does not follow from it."""
+    """What opens windows that show a session's avatars, and nothing else: the session's key does not follow from it."""
     return hashlib.sha256(key.encode()).hexdigest()[:24]
 
 
@@ -181,7 +181,7 @@ def _image(data: Any) -> np.ndarray:
         raise InputError("the browser sent no picture that can be used: reload the page.")
     try:
         return decode_image(data, "the picture")
-    except ValueError as error:
+    except InputError as error:
         raise InputError("the browser sent a damaged picture: reload the page.") from error
 
 

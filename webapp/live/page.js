@@ -51,10 +51,10 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
           <button class="fa-live-small" data-do="window" disabled>${words.window}</button>
           <button class="fa-live-small" data-do="copy" disabled>${words.copy}</button>
         </div>
+        <p class="fa-live-name">${fill(words.cast, { most: MOST })}</p>
+        <div class="fa-live-cast" role="group" aria-label="${fill(words.cast, { most: MOST })}"></div>
       </div>
     </div>
-    <p class="fa-live-name">${fill(words.cast, { most: MOST })}</p>
-    <div class="fa-live-cast" role="group" aria-label="${fill(words.cast, { most: MOST })}"></div>
     <details class="fa-live-regions">
       <summary>${words.regions}</summary>
       <div class="fa-live-settings">${Object.entries(REGIONS[language]).map(([name, label]) => `

@@ -80,7 +80,12 @@ async def _frame(request: Request) -> Response:
     except ClientDisconnect:
         return PlainTextResponse("", status_code=400)
     key, query = request.path_params["key"], request.query_params
-    asked: dict[str, Any] = {"key": key, "jpeg": bytes(data), "time": query.get("time"), "language": query.get("language")}
+    asked: dict[str, Any] = {
+        "key": key,
+        "jpeg": bytes(data),
+        "time": query.get("time"),
+        "language": query.get("language"),
+    }
     reply = await run_in_threadpool(_step, asked)
     text = json.dumps(reply)
     if "avatars" in reply:
@@ -111,7 +116,9 @@ async def _events(request: Request) -> Response:
     if WATCHERS.count >= MOST_WATCHERS:
         return PlainTextResponse("", status_code=503)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(WATCHERS.events(request.path_params["watch"]), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(
+        WATCHERS.events(request.path_params["watch"]), media_type="text/event-stream", headers=headers
+    )
 
 
 ROUTES: list[BaseRoute] = [
