@@ -13,7 +13,7 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
   const base = new URL(`${location.pathname.replace(/\/$/, "")}/live/`, location.origin);
   const state = {
     key: null, stream: null, link: null, avatars: [AVATAR], smoothing: 0.3, gain: 1, head: true, idle: true, regions: {},
-    framing: "face", mirrored: true, placement: "none", isCounting: false,
+    framing: "face", mirrored: true, placement: "none", isFound: true, isCounting: false,
   };
 
   root.innerHTML = `
@@ -164,7 +164,7 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
   };
 
   function heard({ found, placement, avatars, milliseconds }, captured) {
-    const now = performance.now(), was = state.placement;
+    const now = performance.now();
     state.placement = placement;
     for (const [name, { controls, head }] of Object.entries(avatars)) stage?.pose(name, controls, head);
     if (stage) stage.onDraw = () => {
@@ -174,7 +174,8 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
     keep(seen.answers, now);
     keep(seen.weights, now - captured);
     find(".fa-live-camera").classList.toggle("fa-live-good", placement === "good");
-    if (found !== (was !== "none") && !state.isCounting) say(found ? words.running : words.lost, !found);
+    if (found !== state.isFound && !state.isCounting) say(found ? words.running : words.lost, !found);
+    state.isFound = found;
     if (seen.answers.length > 2 && now - (rate.dataset.at || 0) > 500) {
       Object.assign(rate.dataset, {
         at: now, fps: (1000 * (seen.answers.length - 1) / (now - seen.answers[0])).toFixed(1), server: milliseconds,
@@ -259,7 +260,7 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
     for (const track of state.stream?.getTracks() || []) track.stop();
     state.link?.close();
     if (state.key) call("stop", {}).catch(() => {});
-    Object.assign(state, { stream: null, key: null, link: null, placement: "none" });
+    Object.assign(state, { stream: null, key: null, link: null, placement: "none", isFound: true });
     video.srcObject = null;
     [does("toggle").textContent, does("toggle").disabled, does("pause").textContent] = [words.start, false, words.pause];
     for (const button of running) button.disabled = true;
