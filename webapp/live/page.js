@@ -169,7 +169,7 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
     for (const [name, { controls, head }] of Object.entries(avatars)) stage?.pose(name, controls, head);
     if (stage) stage.onDraw = () => {
       stage.onDraw = null;
-      keep(seen.pixels, performance.now() - captured);
+      requestAnimationFrame(() => keep(seen.pixels, performance.now() - captured)); // once they are on the screen
     };
     keep(seen.answers, now);
     keep(seen.weights, now - captured);

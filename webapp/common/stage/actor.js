@@ -2,6 +2,7 @@
 
 import { BufferAttribute, DoubleSide, Matrix4, Quaternion, Scene, ShaderMaterial, Vector3, Vector4 } from "../vendor/three/three.module.js";
 import { GLTFLoader } from "../vendor/three/GLTFLoader.js";
+import { Morph } from "./morph.js";
 import { fragment, SHADOW_FRAGMENT, SHADOW_VERTEX, VERTEX } from "./shading.js";
 
 const AXES = { x: new Vector3(1, 0, 0), y: new Vector3(0, 1, 0), z: new Vector3(0, 0, 1) };
@@ -48,7 +49,7 @@ export class Actor {
     this.shared = { eye: { value: new Vector3() }, moments: { value: null }, toKey: { value: new Matrix4().fromArray(told.shadow.matrix).transpose() } };
     this.amounts = (told.wrinkles?.layers || []).map(() => new Vector3());
     this.folded = { value: false };
-    this.meshes = []; // by the file's index of a mesh, what draws it
+    this.morphs = []; // by the file's index of a mesh, those of its parts
     this.scene.updateMatrixWorld(true);
     const nodes = [];
     this.scene.traverse((object) => {
@@ -71,9 +72,10 @@ export class Actor {
 
   dress(mesh, place, parser) {
     const geometry = mesh.geometry, known = parser.associations.get(mesh.material)?.materials;
-    (this.meshes[place?.meshes] ||= []).push(mesh);
+    const morph = geometry.userData.morph ||= new Morph(geometry), parts = this.morphs[place?.meshes] ||= [];
+    if (!parts.includes(morph)) parts.push(morph);
+    mesh.updateMorphTargets();
     mesh.frustumCulled = false;
-    if (!geometry.attributes.normal) geometry.computeVertexNormals();
     const material = this.told.materials[known ?? this.told.materials.length - 1];
     const isHair = material.row[10] > 0;
     geometry.setAttribute("strand", new BufferAttribute(
@@ -115,14 +117,13 @@ export class Actor {
     const { told } = this, weights = Object.fromEntries(told.controls.map((name, k) => [name, controls[k]]));
     const all = { ...weights };
     for (const [name, inputs] of Object.entries(told.correctives)) all[name] = product(inputs, weights);
-    for (const mesh of this.meshes.flat()) mesh?.morphTargetInfluences?.fill(0);
+    for (const morph of this.morphs.flat()) morph?.weights.fill(0);
     for (const [name, binds] of Object.entries(told.binds)) {
       for (const [index, target, share] of all[name] ? binds : []) {
-        for (const mesh of this.meshes[index] || []) {
-          if (mesh.morphTargetInfluences) mesh.morphTargetInfluences[target] += share * all[name];
-        }
+        for (const morph of this.morphs[index] || []) morph.weights[target] += share * all[name];
       }
     }
+    for (const morph of this.morphs.flat()) morph?.apply();
     this.fold(weights);
     this.turn(head);
   }

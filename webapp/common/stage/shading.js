@@ -6,18 +6,15 @@ const defined = (constants) => Object.entries(constants).map(([name, value]) => 
   return `#define ${name} ${text}`;
 }).join("\n");
 
-const MORPH = `
+const SKIN = `
 #include <common>
-#include <morphtarget_pars_vertex>
 #include <skinning_pars_vertex>
 `;
 const POSE = `
   #include <beginnormal_vertex>
-  #include <morphnormal_vertex>
   #include <skinbase_vertex>
   #include <skinnormal_vertex>
   #include <begin_vertex>
-  #include <morphtarget_vertex>
   #include <skinning_vertex>
   vec4 world = modelMatrix * vec4(transformed, 1.0);
 `;
@@ -26,7 +23,7 @@ export const VERTEX = `
 attribute vec3 strand;
 varying vec3 vPosition, vNormal, vColor, vStrand;
 varying vec2 vUv;
-${MORPH}
+${SKIN}
 void main() {
   ${POSE}
   vec3 along = strand;
@@ -47,7 +44,7 @@ void main() {
 export const SHADOW_VERTEX = `
 uniform mat4 toKey;
 varying float vDepth;
-${MORPH}
+${SKIN}
 void main() {
   ${POSE}
   gl_Position = toKey * world;

@@ -14,15 +14,22 @@ const SLOW = 0.08; // seconds between drawings after which fewer pixels are draw
 const PATIENCE = 0.6; // seconds of slow drawings until then
 const SCALES = [1, 0.7, 0.5, 0.35, 0.25]; // of the picture's sides
 
+// Whether the browser draws without a graphics card.
+function isSlow() {
+  const made = document.createElement("canvas").getContext("webgl2", { failIfMajorPerformanceCaveat: true });
+  made?.getExtension("WEBGL_lose_context")?.loseContext();
+  return !made;
+}
+
 export class Stage {
   // `describe` gives what is known of an avatar by its name, as freeavatar.render.stage.stage_of, with the GLB's `url`.
   constructor(canvas, describe) {
     [this.canvas, this.describe] = [canvas, describe];
     [this.actors, this.poses, this.wanted] = [new Map(), new Map(), []];
     [this.framing, this.isPaused, this.drawn] = ["face", false, 0];
-    this.isMirrored = false;
-    [this.scale, this.slow] = [0, 0];
-    this.renderer = new WebGLRenderer({ canvas, alpha: true, antialias: true });
+    const slow = isSlow();
+    [this.scale, this.slow, this.rest, this.isMirrored] = [slow ? 3 : 0, 0, 0, false];
+    this.renderer = new WebGLRenderer({ canvas, alpha: true, antialias: !slow });
     this.renderer.outputColorSpace = LinearSRGBColorSpace; // the shading itself ends in sRGB
     this.renderer.autoClear = false;
     this.camera = new PerspectiveCamera();
@@ -47,7 +54,7 @@ export class Stage {
   async cast(names) {
     this.wanted = [...names];
     await Promise.all(names.map(async (name) => {
-      if (this.actors.has(name)) return;
+      if (this.actors.has(name)) return this.actors.get(name);
       const loading = this.describe(name).then((told) => Actor.load(told));
       this.actors.set(name, loading);
       try {
@@ -93,7 +100,8 @@ export class Stage {
     const past = now - (this.now ?? now), share = 1 - Math.exp(-Math.min(past, 0.2) / FOLLOW);
     this.now = now;
     this.keepUp(past);
-    if (!this.isStale) return;
+    if (!this.isStale || now < this.rest) return;
+    this.wasDrawn = true;
     let left = 0;
     for (const name of this.wanted) {
       const actor = this.actors.get(name), pose = this.poses.get(name);
@@ -115,7 +123,8 @@ export class Stage {
   keepUp(past) {
     const took = this.wasDrawn ? past : 0;
     this.slow = took > SLOW ? this.slow + took : Math.max(this.slow - 0.02, 0);
-    this.wasDrawn = this.isStale;
+    this.wasDrawn = false;
+    if (took > SLOW) this.rest = this.now + Math.min(took, 0.5); // what follows the face needs the cores as well
     if (this.slow < PATIENCE || this.scale === SCALES.length - 1) return;
     [this.scale, this.slow] = [this.scale + 1, 0];
     this.resize();
