@@ -3,10 +3,10 @@
 python -m benchmarks.live [--clip examples/actor.mp4] [--seconds 20] [--avatar ines ...] [--screenshot live.png]
 
 Chromium's fake camera plays the clip. First the stage is paused, so that what follows the face has the machine to
-itself: frames a second, the time from the capture of a frame to the weights that came of it, and what the server took of that.
-Then the stage draws: the same, and the time to the pixels. Without a graphics card the browser draws on the cores that
-also follow the face, and fewer pixels where it is too slow; `--size` is the side of the window. The round trip of a
-request that asks for nothing is printed beside them.
+itself: frames a second, the time from the capture of a frame to the weights that came of it, and what the server took
+of that. Then the stage draws: the same, and the time to the pixels. Without a graphics card the browser draws on the
+cores that also follow the face, and fewer pixels where it is too slow; `--size` is the side of the window. The round
+trip of a request that asks for nothing is printed beside them.
 """
 
 import argparse

@@ -24,7 +24,7 @@ from freeavatar.render.stage import stage_of
 from webapp.common.avatars import label_of, portrait_url, visible_avatars
 
 IDLE = 20.0
-"""Seconds without a frame after which a session ends."""
+"""Seconds without a frame or a change after which a session may end."""
 MOST_SESSIONS = 4
 """Visitors that are live at once; more would be too slow for everybody."""
 MOST_AVATARS = 4
@@ -100,6 +100,7 @@ class LiveDesk:
         session = self._session(request)
         avatars = _avatars(request.get("avatars"))
         with session.lock:
+            session.used = time.monotonic()
             _change(session, request)
             if [avatar.name for avatar in avatars] != session.live.cast:
                 session.live.change_cast(avatars)

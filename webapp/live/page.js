@@ -249,6 +249,8 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
   function pause(isPaused) {
     if (!state.link) return;
     state.link.isPaused = isPaused;
+    clearInterval(state.staying);
+    if (isPaused) state.staying = setInterval(change, 5000); // a session that sends nothing would end
     does("pause").textContent = isPaused ? words.resume : words.pause;
     does("calibrate").disabled = isPaused;
     root.classList.toggle("fa-live-paused", isPaused);
@@ -259,6 +261,7 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
   function end(text, isTrouble = false) {
     for (const track of state.stream?.getTracks() || []) track.stop();
     state.link?.close();
+    clearInterval(state.staying);
     if (state.key) call("stop", {}).catch(() => {});
     Object.assign(state, { stream: null, key: null, link: null, placement: "none", isFound: true });
     video.srcObject = null;

@@ -17,8 +17,10 @@ const SCALES = [1, 0.7, 0.5, 0.35, 0.25]; // of the picture's sides
 // Whether the browser draws without a graphics card.
 function isSlow() {
   const made = document.createElement("canvas").getContext("webgl2", { failIfMajorPerformanceCaveat: true });
+  const told = made?.getExtension("WEBGL_debug_renderer_info");
+  const name = told ? made.getParameter(told.UNMASKED_RENDERER_WEBGL) : "";
   made?.getExtension("WEBGL_lose_context")?.loseContext();
-  return !made;
+  return !made || /swiftshader|llvmpipe|software|basic render/i.test(name);
 }
 
 export class Stage {
