@@ -11,6 +11,7 @@ import { BLUR_VERTEX, blurFragment } from "./shading.js";
 
 const FOLLOW = 0.025; // seconds in which a pose comes two thirds of the way to the newest one
 const SLOW = 0.08; // seconds between drawings after which fewer pixels are drawn
+const BRISK = 0.035; // seconds between drawings that leave the cores to others
 const PATIENCE = 0.6; // seconds of slow drawings until then
 const SCALES = [1, 0.7, 0.5, 0.35, 0.25]; // of the picture's sides
 
@@ -126,7 +127,7 @@ export class Stage {
     const took = this.wasDrawn ? past : 0;
     this.slow = took > SLOW ? this.slow + took : Math.max(this.slow - 0.02, 0);
     this.wasDrawn = false;
-    if (took > SLOW) this.rest = this.now + Math.min(took, 0.5); // what follows the face needs the cores as well
+    if (took > BRISK) this.rest = this.now + Math.min(took, 0.5); // what follows the face needs the cores as well
     if (this.slow < PATIENCE || this.scale === SCALES.length - 1) return;
     [this.scale, this.slow] = [this.scale + 1, 0];
     this.resize();
