@@ -222,7 +222,22 @@ def test_a_visitor_is_followed_calibrates_pauses_and_stops(browser, server):
     held = page.evaluate("document.querySelector('.fa-live-rate').dataset.at")
     page.wait_for_timeout(1000)
     assert page.evaluate("document.querySelector('.fa-live-rate').dataset.at") == held
-    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Stop", exact=True).click()
     page.wait_for_selector(".fa-live:not(.fa-live-on)")
     assert page.get_by_role("button", name="Start the camera").is_enabled()
+    page.close()
+
+
+def test_a_recording_is_there_to_be_animated(browser, server):
+    page = browser.new_page(viewport={"width": 420, "height": 800})
+    page.goto(server)
+    page.wait_for_selector("#actor input[type=file]", state="attached")
+    page.get_by_role("tab", name="Live").click()
+    page.get_by_role("button", name="Start the camera").click()
+    page.wait_for_selector(".fa-live-on", timeout=60_000)
+    page.get_by_role("button", name="Record").click()
+    page.wait_for_timeout(1500)
+    page.get_by_role("button", name="Stop recording").click()
+    page.wait_for_selector("#actor video", timeout=30_000)
+    page.wait_for_selector("#preview img", timeout=60_000)
     page.close()

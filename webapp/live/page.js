@@ -2,6 +2,7 @@
 
 import { call as callServer, fill, say as sayOn, wait } from "../common/page.js";
 import { describeFrom, Link } from "./link.js";
+import { animate, record } from "./recording.js";
 
 const KEY = "freeavatar.live.key"; // where the browser keeps it: windows in other programs outlive a session
 const WIDTH = 480;
@@ -26,6 +27,7 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
           <button class="fa-main" data-do="toggle">${words.start}</button>
           <button class="fa-side" data-do="pause" disabled>${words.pause}</button>
           <button class="fa-side" data-do="calibrate" disabled>${words.calibrate}</button>
+          <button class="fa-side" data-do="record" disabled>${words.record}</button>
         </div>
         <p class="fa-live-say" role="status">${words.hint}</p>
         <output class="fa-live-rate" aria-live="off"></output>
@@ -66,7 +68,7 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
   const does = (name) => find(`[data-do="${name}"]`);
   const [video, canvas, show] = [find("video"), find("canvas"), find(".fa-live-stage")];
   const [rate, line, count] = [find(".fa-live-rate"), find(".fa-live-say"), find(".fa-live-camera b")];
-  const running = ["pause", "calibrate", "window", "copy"].map(does);
+  const running = ["pause", "calibrate", "record", "window", "copy"].map(does);
   const say = (text, isTrouble) => sayOn(line, text, isTrouble);
   const call = (name, request) => callServer(server, name, { key: state.key, language, ...request });
 
@@ -209,6 +211,22 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
     }
   }
 
+  // ---- a recording, which the browser keeps until it is given to be animated
+
+  function toggleRecording() {
+    if (state.recording) return state.recording.stop();
+    state.recording = record(state.stream, (file) => {
+      state.recording = null;
+      does("record").textContent = words.record;
+      root.classList.remove("fa-live-recording");
+      if (state.stream) end("");
+      say(animate(file, root) ? words.recorded : words.recorded_file);
+    });
+    does("record").textContent = words.record_stop;
+    root.classList.add("fa-live-recording");
+    say(words.recording);
+  }
+
   // ---- start, pause and stop
 
   async function openCamera() {
@@ -259,6 +277,7 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
   }
 
   function end(text, isTrouble = false) {
+    if (state.recording?.state === "recording") state.recording.stop();
     for (const track of state.stream?.getTracks() || []) track.stop();
     state.link?.close();
     clearInterval(state.staying);
@@ -276,6 +295,7 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
   does("toggle").onclick = () => (state.stream ? end(words.hint) : begin());
   does("pause").onclick = () => pause(!state.link.isPaused);
   does("calibrate").onclick = calibrate;
+  does("record").onclick = toggleRecording;
   does("front").onclick = () => stage?.orbit.reset();
   does("window").onclick = () => window.open(state.watch, "_blank", "popup,width=640,height=640");
   does("copy").onclick = () => navigator.clipboard.writeText(state.watch).then(
