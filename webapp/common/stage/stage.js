@@ -13,6 +13,7 @@ const FOLLOW = 0.025; // seconds in which a pose comes two thirds of the way to 
 const SLOW = 0.08; // seconds between drawings after which fewer pixels are drawn
 const BRISK = 0.035; // seconds between drawings that leave the cores to others
 const PATIENCE = 0.6; // seconds of slow drawings until then
+const LEAST = 160; // rows of pixels that are drawn however slow it is
 const SCALES = [1, 0.7, 0.5, 0.35, 0.25]; // of the picture's sides
 
 // Whether the browser draws without a graphics card.
@@ -94,7 +95,8 @@ export class Stage {
   resize() {
     const { clientWidth: width, clientHeight: height } = this.canvas;
     if (!width || !height) return;
-    this.renderer.setPixelRatio(Math.min(devicePixelRatio, 2) * SCALES[this.scale]);
+    const whole = Math.min(devicePixelRatio, 2);
+    this.renderer.setPixelRatio(Math.max(whole * SCALES[this.scale], Math.min(LEAST / height, whole)));
     this.renderer.setSize(width, height, false);
     this.isStale = true;
   }
