@@ -11,6 +11,7 @@ import argparse
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -27,6 +28,7 @@ from webapp.common.theme import CSS, THEME
 from webapp.common.words import I18N, word
 from webapp.explore import tab as explore
 from webapp.label import tab as label
+from webapp.live.routes import ROUTES
 from webapp.train import tab as train
 
 TABS = ("animate", "label", "explore", "train", "admin")
@@ -68,11 +70,14 @@ def launch(demo: gr.Blocks, *, tabs: Sequence[str] = TABS, **options: object) ->
         [str(path) for path in (animations_folder(), avatars_folder(), animate.EXAMPLES)] if "animate" in tabs else []
     )
     is_local = not password_set() and bool(set(tabs) & set(BEHIND_THE_DOOR))
+    served: dict[str, Any] = {"routes": list(ROUTES)} if "animate" in tabs else {}
+    if is_local:
+        served["middleware"] = [Middleware(LocalOnly)]
     return demo.queue(default_concurrency_limit=4).launch(
         theme=THEME, css=CSS + animate.CSS + label.CSS + explore.CSS + train.CSS + admin.CSS, i18n=I18N,
         max_file_size="500mb" if {"animate", "explore"} & set(tabs) else "1kb",
         enable_monitoring=False, run_history=False, allowed_paths=folders, footer_links=[], share=False,
-        app_kwargs={"middleware": [Middleware(LocalOnly)]} if is_local else None, **options,
+        app_kwargs=served, **options,
     )  # fmt: skip
 
 

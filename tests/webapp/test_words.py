@@ -15,6 +15,7 @@ from webapp.common.replies import explained
 from webapp.common.words import MESSAGES, WORDS, language_of, say, translated
 
 WEBAPP = ROOT / "webapp"
+SCRIPTS = [path for path in sorted(WEBAPP.rglob("*.js")) if "vendor" not in path.parts]
 PACKAGES = ("freeavatar", "annotation", "training", "webapp")
 SCRIPT_FAMILIES = ("live.", "drawer.", "stage.", "chart.", "label.", "explore.")
 """Words of scripts, which look them up by their keys."""
@@ -24,6 +25,8 @@ FAMILIES = (
     "train.head.", "train.verdict.", "train.bundle", "admin.tile.", "admin.column.", "admin.methods.",
 )  # fmt: skip
 """Words whose keys are put together where they are used."""
+SHADERS = WEBAPP / "common/stage/shading.js"
+"""Programs of the graphics card, as text."""
 NO_TEXT = {"Enter", "Place"}
 """A key of the keyboard, a class."""
 
@@ -46,7 +49,7 @@ def test_every_word_that_the_page_uses_is_there_and_none_is_idle():
     used = set(re.findall(r"\b(?:word|words)\(\s*['\"]([\w.]+)['\"]", code))
     used |= set(re.findall(r"\bsay\(\s*\w+(?:\(\w+\))?, ['\"]([\w.]+)['\"]", code))
     assert used <= WORDS["en"].keys(), used - WORDS["en"].keys()
-    scripts = "\n".join(path.read_text() for path in WEBAPP.rglob("*.js"))
+    scripts = "\n".join(path.read_text() for path in SCRIPTS)
     for key in WORDS["en"].keys() - used:
         if key.startswith(SCRIPT_FAMILIES):
             name = key.partition(".")[2]
@@ -80,10 +83,10 @@ def test_every_message_of_the_libraries_is_translated_and_no_other():
 def test_no_text_stands_beside_the_words():
     beside = [
         f"{path.relative_to(ROOT)}: {text}"
-        for texts_of, paths in ((texts_of_python, WEBAPP.rglob("*.py")), (texts_of_script, WEBAPP.rglob("*.js")))
+        for texts_of, paths in ((texts_of_python, WEBAPP.rglob("*.py")), (texts_of_script, SCRIPTS))
         for path in sorted(paths)
         for text in texts_of(path)
-        if text not in NO_TEXT
+        if text not in NO_TEXT and path != SHADERS
     ]
     styles = "".join(path.read_text() for path in WEBAPP.rglob("*.css"))
     assert not beside and not re.findall(r"content: \"[^\"]*[A-Za-z]", styles)

@@ -28,7 +28,7 @@ from webapp.live import tab as live
 
 __all__ = ["CSS", "EXAMPLES", "build", "warm_up"]
 
-CSS = (Path(__file__).parent / "animate.css").read_text()
+CSS = (Path(__file__).parent / "animate.css").read_text() + live.CSS
 
 
 def build(demo: gr.Blocks) -> None:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 _LOAD = """
 const root = location.pathname.replace(/\\/$/, "");
 const page = { element, props, server, trigger, watch, upload, ...known };
-import(`${root}/gradio_api/file=%s?%s`).then((module) => module.start(page));
+import(`${root}/gradio_api/%s`).then((module) => module.start(page));
 """
 
 
@@ -42,5 +42,10 @@ def script(path: Path, *, words: str = "", events: Sequence[str] = (), **constan
             f" || {json.dumps(DEFAULT)};",
             "known.words = languages[known.language];",
         ]
+    return "\n".join(lines) + _LOAD % module_url(path)
+
+
+def module_url(path: Path) -> str:
+    """Where a module is had from, below ``gradio_api/``; the address changes when any module does."""
     content = b"".join(module.read_bytes() for module in scripts())
-    return "\n".join(lines) + _LOAD % (path.resolve(), hashlib.sha256(content).hexdigest()[:12])
+    return f"file={path.resolve()}?{hashlib.sha256(content).hexdigest()[:12]}"

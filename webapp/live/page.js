@@ -1,32 +1,61 @@
-// Live: camera -> server -> picture, one frame under way at a time, so that late frames are never sent.
+// Live: the camera's frames go to the server, numbers come back, and the stage draws what they say.
 
-import { call as callServer, say as sayOn } from "../common/page.js";
+import { call as callServer, fill, say as sayOn, wait } from "../common/page.js";
+import { describeFrom, Link } from "./link.js";
+import { animate, record } from "./recording.js";
 
-export function start({ element, props, server, watch, words, language, AVATAR, REGIONS }) {
+const KEY = "freeavatar.live.key"; // where the browser keeps it: windows in other programs outlive a session
+const WIDTH = 480;
+const COUNT = 3;
+const BACKGROUNDS = ["studio", "color", "picture", "none"];
+
+export function start({ element, props, server, watch, words, language, AVATAR, MOST, REGIONS }) {
   const root = element.querySelector(".fa-live");
-  const WIDTH = 480;
-  const state = { key: null, stream: null, avatar: AVATAR, smoothing: 0.3, gain: 1, head: true, framing: "face", regions: {} };
-  const canvas = document.createElement("canvas");
+  const base = new URL(`${location.pathname.replace(/\/$/, "")}/live/`, location.origin);
+  const state = {
+    key: null, stream: null, link: null, avatars: [AVATAR], smoothing: 0.3, gain: 1, head: true, idle: true, regions: {},
+    framing: "face", mirrored: true, placement: "none", isFound: true, isCounting: false,
+  };
 
   root.innerHTML = `
     <div class="fa-live-pair">
-      <figure><video muted playsinline></video><p>${words.camera}</p></figure>
-      <figure><img alt="${words.avatar}"><p>${words.avatar}</p></figure>
-    </div>
-    <div class="fa-live-row">
-      <button class="fa-main" data-do="toggle">${words.start}</button>
-      <button class="fa-side" data-do="calibrate" disabled>${words.calibrate}</button>
-      <output class="fa-live-rate" aria-live="off"></output>
-    </div>
-    <p class="fa-live-say" role="status">${words.hint}</p>
-    <div class="fa-live-cast" role="radiogroup" aria-label="${words.cast}"></div>
-    <div class="fa-live-settings">
-      <label>${words.smoothing}<input type="range" data-set="smoothing" min="0" max="1" step="0.05" value="0.3"></label>
-      <label>${words.gain}<input type="range" data-set="gain" min="0" max="2" step="0.05" value="1"></label>
-      <label class="fa-live-check"><input type="checkbox" data-set="head" checked>${words.head}</label>
-      <label>${words.framing}<select data-set="framing">
-        <option value="face">${words["framing.face"]}</option><option value="bust">${words["framing.bust"]}</option>
-      </select></label>
+      <div class="fa-live-side">
+        <figure class="fa-live-camera">
+          <video muted playsinline></video><i></i><b aria-live="assertive"></b><p>${words.camera}</p>
+        </figure>
+        <div class="fa-live-row">
+          <button class="fa-main" data-do="toggle">${words.start}</button>
+          <button class="fa-side" data-do="pause" disabled>${words.pause}</button>
+          <button class="fa-side" data-do="calibrate" disabled>${words.calibrate}</button>
+          <button class="fa-side" data-do="record" disabled>${words.record}</button>
+        </div>
+        <p class="fa-live-say" role="status">${words.hint}</p>
+        <output class="fa-live-rate" aria-live="off"></output>
+        <div class="fa-live-settings">
+          <label>${words.smoothing}<input type="range" data-set="smoothing" min="0" max="1" step="0.05" value="0.3"></label>
+          <label>${words.gain}<input type="range" data-set="gain" min="0" max="2" step="0.05" value="1"></label>
+          <label class="fa-live-check"><input type="checkbox" data-set="head" checked>${words.head}</label>
+          <label class="fa-live-check"><input type="checkbox" data-set="idle" checked>${words.idle}</label>
+        </div>
+      </div>
+      <div class="fa-live-show">
+        <figure class="fa-live-stage" data-background="studio"><canvas tabindex="0" aria-label="${words.stage}"></canvas><p></p></figure>
+        <div class="fa-live-settings">
+          <label>${words.framing}<select data-look="framing">
+            <option value="face">${words["framing.face"]}</option><option value="bust">${words["framing.bust"]}</option>
+          </select></label>
+          <label>${words.background}<select data-do="background">${BACKGROUNDS.map((name) => `
+            <option value="${name}">${words[`background.${name}`]}</option>`).join("")}
+          </select><input type="color" value="#00b140" aria-label="${words["background.color"]}" hidden></label>
+          <input type="file" accept="image/*" hidden>
+          <label class="fa-live-check"><input type="checkbox" data-look="mirrored" checked>${words.mirrored}</label>
+          <button class="fa-live-small" data-do="front">${words.front}</button>
+          <button class="fa-live-small" data-do="window" disabled>${words.window}</button>
+          <button class="fa-live-small" data-do="copy" disabled>${words.copy}</button>
+        </div>
+        <p class="fa-live-name">${fill(words.cast, { most: MOST })}</p>
+        <div class="fa-live-cast" role="group" aria-label="${fill(words.cast, { most: MOST })}"></div>
+      </div>
     </div>
     <details class="fa-live-regions">
       <summary>${words.regions}</summary>
@@ -35,81 +64,170 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
       </div>
     </details>`;
 
-  const [video, picture] = [root.querySelector("video"), root.querySelector("img")];
-  const [toggle, calibrate] = root.querySelectorAll("button");
-  const [rate, line] = [root.querySelector(".fa-live-rate"), root.querySelector(".fa-live-say")];
-
+  const find = (what) => root.querySelector(what);
+  const does = (name) => find(`[data-do="${name}"]`);
+  const [video, canvas, show] = [find("video"), find("canvas"), find(".fa-live-stage")];
+  const [rate, line, count] = [find(".fa-live-rate"), find(".fa-live-say"), find(".fa-live-camera b")];
+  const running = ["pause", "calibrate", "record", "window", "copy"].map(does);
   const say = (text, isTrouble) => sayOn(line, text, isTrouble);
   const call = (name, request) => callServer(server, name, { key: state.key, language, ...request });
+
+  // ---- the stage, made once somebody sees it
+
+  let stage = null;
+  const making = new Promise((done) => {
+    new IntersectionObserver(async (seen, observer) => {
+      if (!seen.some(({ isIntersecting }) => isIntersecting)) return;
+      observer.disconnect();
+      try {
+        const { Stage } = await import("../common/stage/stage.js");
+        stage = root.stage = new Stage(canvas, describeFrom(base));
+        setLook();
+        await setCast();
+      } catch (error) {
+        find(".fa-live-stage p").textContent = stage ? error.message : words.no_gl;
+      }
+      done();
+    }).observe(canvas);
+  });
+
+  async function setCast() {
+    find(".fa-live-cast").querySelectorAll("button").forEach((button) => {
+      button.setAttribute("aria-pressed", state.avatars.includes(button.dataset.name));
+    });
+    const note = find(".fa-live-stage p");
+    note.textContent = words.loading;
+    show.dataset.count = state.avatars.length;
+    await stage?.cast(state.avatars);
+    note.textContent = "";
+    show.dataset.cast = state.avatars.join(" ");
+  }
+
+  function setLook() {
+    stage?.show({ framing: state.framing, isMirrored: state.mirrored });
+    root.classList.toggle("fa-live-mirrored", state.mirrored);
+  }
+
+  function setBackground(kind) {
+    const [color, file] = [find("[type=color]"), find("[type=file]")];
+    show.dataset.background = kind;
+    color.hidden = kind !== "color";
+    if (kind === "picture" && !show.style.getPropertyValue("--picture")) file.click();
+    show.style.setProperty("--color", color.value);
+  }
 
   // ---- the cast
 
   async function showCast() {
-    const cast = root.querySelector(".fa-live-cast");
     const buttons = (await call("cast", { own: props.value })).avatars.map(({ name, label, portrait }) => {
       const button = document.createElement("button");
-      button.setAttribute("role", "radio");
-      button.setAttribute("aria-checked", name === state.avatar);
+      button.dataset.name = name;
+      button.setAttribute("aria-pressed", state.avatars.includes(name));
       button.append(Object.assign(new Image(), { src: portrait, alt: "" }), label);
-      button.onclick = () => {
-        state.avatar = name;
-        cast.querySelectorAll("button").forEach((other) => other.setAttribute("aria-checked", other === button));
-      };
+      button.onclick = () => choose(name).catch((error) => say(error.message, true));
       return button;
     });
-    cast.replaceChildren(...buttons);
+    find(".fa-live-cast").replaceChildren(...buttons);
+  }
+
+  // A click brings an avatar onto the stage or takes it off; somebody always stays.
+  async function choose(name) {
+    const others = state.avatars.filter((other) => other !== name);
+    if (others.length < state.avatars.length && !others.length) return;
+    state.avatars = others.length < state.avatars.length ? others : [...others, name].slice(-MOST);
+    change();
+    await making;
+    await setCast();
+  }
+
+  // ---- settings
+
+  const settings = () => {
+    const { avatars, smoothing, gain, head, idle, regions, framing, mirrored } = state;
+    return { avatars, smoothing, gain, head, idle, regions, look: { framing, mirrored } };
+  };
+
+  let changing = null;
+  function change() { // the last of many quick changes is the one that is sent
+    if (!state.key || changing) return;
+    changing = setTimeout(() => {
+      changing = null;
+      if (state.key) call("change", settings()).catch((error) => say(error.message, true));
+    }, 80);
   }
 
   // ---- frames
 
-  // Resolves with the time at which the frame now shown was captured, in milliseconds of performance.now().
-  const nextFrame = () => new Promise((done) => {
-    if (!video.requestVideoFrameCallback) return requestAnimationFrame(done);
-    video.requestVideoFrameCallback((now, data) => done(data.captureTime || now));
-  });
+  const seen = { answers: [], weights: [], pixels: [] };
+  const middle = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
+  const keep = (values, value) => {
+    values.push(value);
+    if (values.length > 45) values.shift();
+  };
 
-  function grab() {
-    canvas.width = Math.min(WIDTH, video.videoWidth);
-    canvas.height = Math.round(canvas.width * video.videoHeight / video.videoWidth);
-    canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
-    return canvas.toDataURL("image/jpeg", 0.8);
-  }
-
-  const painted = () => new Promise((done) => requestAnimationFrame((now) => setTimeout(() => done(now))));
-
-  async function run(stream) {
-    const seen = [];
-    let isFound = true;
-    while (state.stream === stream && element.isConnected && root.offsetParent) {
-      const captured = await nextFrame();
-      if (state.stream !== stream) return;
-      const { avatar, smoothing, gain, head, framing, regions } = state;
-      const settings = { smoothing, gain, head, framing, regions };
-      const reply = await call("step", { jpeg: grab(), time: performance.now() / 1000, avatar, ...settings });
-      if (state.stream !== stream) return;
-      picture.src = reply.picture;
-      await picture.decode().catch(() => {});
-      seen.push([await painted(), performance.now() - captured]);
-      if (seen.length > 30) seen.shift();
-      if (reply.found !== isFound) {
-        isFound = reply.found;
-        say(isFound ? words.running : words.lost, !isFound);
-      }
-      if (seen.length > 2) showRate(seen);
+  function heard({ found, placement, avatars, milliseconds }, captured) {
+    const now = performance.now();
+    state.placement = placement;
+    for (const [name, { controls, head }] of Object.entries(avatars)) stage?.pose(name, controls, head);
+    if (stage) stage.onDraw = () => {
+      stage.onDraw = null;
+      requestAnimationFrame(() => keep(seen.pixels, performance.now() - captured)); // once they are on the screen
+    };
+    keep(seen.answers, now);
+    keep(seen.weights, now - captured);
+    find(".fa-live-camera").classList.toggle("fa-live-good", placement === "good");
+    if (found !== state.isFound && !state.isCounting) say(found ? words.running : words.lost, !found);
+    state.isFound = found;
+    if (seen.answers.length > 2 && now - (rate.dataset.at || 0) > 500) {
+      Object.assign(rate.dataset, {
+        at: now, fps: (1000 * (seen.answers.length - 1) / (now - seen.answers[0])).toFixed(1), server: milliseconds,
+        weights: middle(seen.weights).toFixed(0), pixels: (middle(seen.pixels) || 0).toFixed(0),
+      });
+      rate.textContent = fill(words.rate, { fps: rate.dataset.fps, delay: rate.dataset.pixels });
     }
   }
 
-  function showRate(seen) {
-    const now = seen[seen.length - 1][0];
-    if (now - (rate.dataset.at || 0) < 500) return;
-    const latencies = seen.map(([, latency]) => latency).sort((a, b) => a - b);
-    rate.dataset.at = now;
-    rate.dataset.fps = (1000 * (seen.length - 1) / (now - seen[0][0])).toFixed(1);
-    rate.dataset.latency = latencies[latencies.length >> 1].toFixed(0);
-    rate.textContent = words.rate.replace("{fps}", rate.dataset.fps).replace("{latency}", rate.dataset.latency);
+  // ---- calibration
+
+  async function calibrate() {
+    state.isCounting = true;
+    does("calibrate").disabled = true;
+    try {
+      for (let left = COUNT; left > 0 && state.link; left--) {
+        count.textContent = left;
+        say(state.placement === "good" ? words.relax : words[`placement.${state.placement}`], state.placement !== "good");
+        await wait(1);
+      }
+      if (!state.link) return;
+      if (state.placement !== "good") return say(`${words.uncalibrated} ${words[`placement.${state.placement}`]}`, true);
+      await call("calibrate", {});
+      say(words.calibrated);
+    } catch (error) {
+      say(error.message, true);
+    } finally {
+      count.textContent = "";
+      state.isCounting = false;
+      does("calibrate").disabled = !state.link;
+    }
   }
 
-  // ---- start and stop
+  // ---- a recording, which the browser keeps until it is given to be animated
+
+  function toggleRecording() {
+    if (state.recording) return state.recording.stop();
+    state.recording = record(state.stream, (file) => {
+      state.recording = null;
+      does("record").textContent = words.record;
+      root.classList.remove("fa-live-recording");
+      if (state.stream) end("");
+      say(animate(file, root) ? words.recorded : words.recorded_file);
+    });
+    does("record").textContent = words.record_stop;
+    root.classList.add("fa-live-recording");
+    say(words.recording);
+  }
+
+  // ---- start, pause and stop
 
   async function openCamera() {
     if (!navigator.mediaDevices) throw new Error(words.insecure);
@@ -123,47 +241,92 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
   }
 
   async function begin() {
-    toggle.disabled = true;
+    does("toggle").disabled = true;
     say(words.starting);
     let stream = null;
     try {
       stream = state.stream = await openCamera();
       video.srcObject = stream;
       await video.play();
-      state.key = (await call("start", { avatar: state.avatar })).key;
+      const opened = await call("start", { ...settings(), key: localStorage.getItem(KEY) });
+      if (state.stream !== stream) return;
+      localStorage.setItem(KEY, opened.key);
+      [state.key, state.watch] = [opened.key, new URL(`watch/${opened.watch}`, base).href];
+      state.link = new Link(video, `${new URL(`frame/${opened.key}`, base).href}?language=${language}`, {
+        width: WIDTH, heard, failed: (error) => end(error.message, true),
+      });
       root.classList.add("fa-live-on");
-      [toggle.textContent, toggle.disabled, calibrate.disabled] = [words.stop, false, false];
+      [does("toggle").textContent, does("toggle").disabled] = [words.stop, false];
+      for (const button of running) button.disabled = false;
       say(words.running);
-      await run(stream);
-      if (state.stream === stream) end(words.hint);
     } catch (error) {
       if (state.stream === stream) end(error.message, true);
     }
   }
 
+  function pause(isPaused) {
+    if (!state.link) return;
+    state.link.isPaused = isPaused;
+    clearInterval(state.staying);
+    if (isPaused) state.staying = setInterval(change, 5000); // a session that sends nothing would end
+    does("pause").textContent = isPaused ? words.resume : words.pause;
+    does("calibrate").disabled = isPaused;
+    root.classList.toggle("fa-live-paused", isPaused);
+    say(isPaused ? words.paused : words.running);
+    for (const values of Object.values(seen)) values.length = 0;
+  }
+
   function end(text, isTrouble = false) {
+    if (state.recording?.state === "recording") state.recording.stop();
     for (const track of state.stream?.getTracks() || []) track.stop();
+    state.link?.close();
+    clearInterval(state.staying);
     if (state.key) call("stop", {}).catch(() => {});
-    [state.stream, state.key, video.srcObject] = [null, null, null];
-    [toggle.textContent, toggle.disabled, calibrate.disabled] = [words.start, false, true];
-    root.classList.remove("fa-live-on");
+    Object.assign(state, { stream: null, key: null, link: null, placement: "none", isFound: true });
+    video.srcObject = null;
+    [does("toggle").textContent, does("toggle").disabled, does("pause").textContent] = [words.start, false, words.pause];
+    for (const button of running) button.disabled = true;
+    root.classList.remove("fa-live-on", "fa-live-paused");
     rate.textContent = "";
+    for (const values of Object.values(seen)) values.length = 0;
     say(text, isTrouble);
   }
 
-  toggle.onclick = () => (state.stream ? end(words.hint) : begin());
-  calibrate.onclick = () => call("calibrate", {}).then(() => say(words.calibrated), (error) => say(error.message, true));
-  root.querySelectorAll("[data-set]").forEach((input) => {
-    const value = { checkbox: () => input.checked, range: () => Number(input.value) }[input.type] || (() => input.value);
-    input.oninput = () => { state[input.dataset.set] = value(); };
+  does("toggle").onclick = () => (state.stream ? end(words.hint) : begin());
+  does("pause").onclick = () => pause(!state.link.isPaused);
+  does("calibrate").onclick = calibrate;
+  does("record").onclick = toggleRecording;
+  does("front").onclick = () => stage?.orbit.reset();
+  does("window").onclick = () => window.open(state.watch, "_blank", "popup,width=640,height=640");
+  does("copy").onclick = () => navigator.clipboard.writeText(state.watch).then(
+    () => say(words.copied), () => say(`${words.copy_this} ${state.watch}`));
+  does("background").onchange = ({ target }) => setBackground(target.value);
+  find("[type=color]").oninput = () => setBackground("color");
+  find("[type=file]").onchange = ({ target }) => {
+    if (target.files[0]) show.style.setProperty("--picture", `url(${URL.createObjectURL(target.files[0])})`);
+  };
+  const value = (input) => ({ checkbox: input.checked, range: Number(input.value) })[input.type] ?? input.value;
+  root.querySelectorAll("[data-set], [data-look]").forEach((input) => {
+    input.oninput = () => {
+      state[input.dataset.set || input.dataset.look] = value(input);
+      setLook();
+      change();
+    };
   });
   root.querySelectorAll("[data-region]").forEach((input) => {
-    input.oninput = () => { state.regions[input.dataset.region] = Number(input.value); };
+    input.oninput = () => {
+      state.regions[input.dataset.region] = Number(input.value);
+      change();
+    };
   });
+  new IntersectionObserver((seenNow) => { // the tab was left: nobody sees that the camera is on
+    if (state.link && !document.hidden && !root.offsetParent && !seenNow.some((one) => one.isIntersecting)) end(words.hint);
+  }).observe(root);
   window.addEventListener("pagehide", () => state.stream && end(""));
   watch("value", () => {
     if (!root.isConnected) element.querySelector(".fa-live").replaceWith(root); // Gradio drew its template again
     showCast();
   });
+  setLook();
   showCast();
 }
