@@ -7,6 +7,7 @@ descriptions (``training.describe_faces``). A small network learns to read the d
 so every face gets one; the described ones mostly keep their own. ``training.data.descriptions`` says which rig looks as
 strong, and the bundle's answer fills in what viewers do not describe. ``rigs.npy`` is written beside ``labels.csv``,
 where :func:`training.data.labelled_faces.read_rigs` finds it. Faces of the val split are described for measuring only.
+``training/descriptions.csv`` is the table that the shipped weights learned from.
 """
 
 import logging
