@@ -1,6 +1,7 @@
 """The web app.
 
 python app.py [--host 127.0.0.1] [--port PORT] [--no-browser] [--tabs TAB [TAB ...]] [--labels FILE]
+              [--send-host HOST [HOST ...]]
 """
 
 import os
@@ -28,7 +29,7 @@ from webapp.common.theme import CSS, THEME
 from webapp.common.words import I18N, word
 from webapp.explore import tab as explore
 from webapp.label import tab as label
-from webapp.live.routes import ROUTES
+from webapp.live.routes import DESK, ROUTES
 from webapp.train import tab as train
 
 TABS = ("animate", "label", "explore", "train", "admin")
@@ -89,7 +90,11 @@ def main() -> None:
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
     parser.add_argument("--tabs", nargs="+", choices=TABS, default=list(TABS), help="default: all")
     parser.add_argument("--labels", type=Path, metavar="FILE", help="database of the Label tab")
+    parser.add_argument(
+        "--send-host", nargs="+", default=[], metavar="HOST", help="where Live may send besides this machine"
+    )
     args = parser.parse_args()
+    DESK.send_hosts = {host.lower() for host in args.send_host}
     tabs = [name for name in args.tabs if name not in BEHIND_THE_DOOR or is_allowed(args.host)]
     try:
         if not tabs:

@@ -1,7 +1,9 @@
-"""The command line: animate, send, avatars, people, embed, models, warm-up."""
+"""The command line: animate, live, send, avatars, people, embed, models, warm-up."""
 
 import argparse
 import logging
+import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +35,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"freeavatar {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_animate(commands.add_parser("animate", help="drive avatars from a video, an image or a folder of images"))
+    _add_live(
+        commands.add_parser(
+            "live", help="send the face before a camera to other programs, as it moves", epilog=_SCHEMES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+    )  # fmt: skip
     _add_send(
         commands.add_parser(
             "send", help="play a take into other programs over the network, in real time", epilog=_SCHEMES,
@@ -70,13 +78,35 @@ URLs, with the port that is used if it is left out:
 Ctrl-C ends it. Nobody needs to listen: a program that starts later joins in."""
 
 
+def _add_live(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--camera", default="0", metavar="NUMBER|VIDEO", help="which camera, or a video to play instead; default: 0"
+    )
+    _add_urls(parser)
+    parser.add_argument("--avatar", metavar="NAME_OR_GLB", help="whose expression is sent; default: ines")
+    parser.add_argument("--smoothing", type=float, default=0.3, metavar="0..1", help="default: 0.3")
+    parser.add_argument("--gain", type=float, default=1.0, help="strength of the expression; default: 1.0")
+    parser.add_argument("--mirrored", action="store_true", help="swap left and right, as in a mirror")
+    parser.add_argument("--no-idle", action="store_true", help="do not blink and sway while nobody is in sight")
+    parser.add_argument(
+        "--calibrate-after", type=float, metavar="SECONDS",
+        help="take the face seen then for neutral; Enter does so at any time",
+    )  # fmt: skip
+    parser.add_argument("--loop", action="store_true", help="begin a video again at its end, until Ctrl-C")
+    parser.set_defaults(run=_live)
+
+
+def _add_urls(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--send", action="append", required=True, metavar="URL", dest="urls", help="where to; repeat for several"
+    )
+
+
 def _add_send(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "input", type=Path, metavar="TAKE.npz", help="the .take.npz of an `animate` run; or its .csv, or .json"
     )
-    parser.add_argument(
-        "--send", action="append", required=True, metavar="URL", dest="urls", help="where to; repeat for several"
-    )
+    _add_urls(parser)
     parser.add_argument("--avatar", metavar="NAME_OR_GLB", help="whose curves of a take; default: its first avatar's")
     parser.add_argument("--speed", type=float, default=1.0, metavar="FACTOR", help="2 is twice as fast; default: 1.0")
     parser.add_argument("--loop", action="store_true", help="begin again at the end, until Ctrl-C")
@@ -242,6 +272,48 @@ def _send(args: argparse.Namespace) -> None:
         print(f"sending {args.input.name} to {', '.join(args.urls)}", flush=True)
         played = play(curves, streams, speed=args.speed, is_looping=args.loop, clock=clock)
     print(f"{played.sent} frames sent, {played.dropped} dropped because they were late")
+
+
+def _live(args: argparse.Namespace) -> None:
+    from freeavatar.avatars import DEFAULT_AVATAR, load_avatar
+    from freeavatar.pipeline import shared_bundle
+    from freeavatar.pipeline.live import Live, LiveSettings
+    from freeavatar.sending import LiveSender, play_video
+    from freeavatar.streams import Clock, open_stream
+    from freeavatar.video import Camera
+
+    settings = LiveSettings(smoothing=args.smoothing, gain=args.gain, is_idling=not args.no_idle)
+    clock = Clock()
+    with ExitStack() as stack:
+        stack.enter_context(_stopping(clock.stop))
+        streams = [stack.enter_context(open_stream(url)) for url in args.urls]
+        live = Live(shared_bundle(), [load_avatar(args.avatar or DEFAULT_AVATAR)])
+        sender = LiveSender(
+            live, streams, settings, clock=clock, say=_say, calibrate_after=args.calibrate_after
+        )  # fmt: skip
+        if args.camera.isdecimal():
+            shots = iter(stack.enter_context(Camera(int(args.camera))))
+        else:
+            shots = play_video(Path(args.camera), clock, is_looping=args.loop)
+        _say(f"sending {args.camera} to {', '.join(args.urls)}; Enter: this face is neutral, Ctrl-C: the end")
+        while not clock.wait(0) and (shot := next(shots, None)):
+            image, taken = shot
+            sender.step(image[:, ::-1] if args.mirrored else image, taken)
+            if _is_enter_pressed():
+                sender.calibrate()
+    print(f"{sender.sent} frames sent")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _is_enter_pressed() -> bool:
+    """Whether something was typed; it is taken without waiting."""
+    try:
+        return bool(select.select([sys.stdin], [], [], 0)[0] and os.read(sys.stdin.fileno(), 1024))
+    except (OSError, TypeError, ValueError):  # no terminal
+        return False
 
 
 @contextmanager

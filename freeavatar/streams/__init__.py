@@ -29,10 +29,16 @@ def open_stream(url: str) -> Stream:
     Raises:
         InputError: the URL cannot be used.
     """
-    scheme, _, rest = url.partition("://")
-    if scheme.lower() not in STREAMS:
-        raise InputError("cannot send to {!r}: expected {}://HOST:PORT.", url, "://, ".join(STREAMS))
-    kind = STREAMS[scheme.lower()]
+    return _kind(url)(address_of(url))
+
+
+def address_of(url: str) -> Address:
+    """Where a stream of that URL goes.
+
+    Raises:
+        InputError: the URL cannot be used.
+    """
+    kind, (scheme, _, rest) = _kind(url), url.partition("://")
     try:
         parts = urlsplit(f"//{rest}")
         port, host = parts.port, parts.hostname
@@ -41,7 +47,14 @@ def open_stream(url: str) -> Stream:
         raise _unusable(url, scheme, kind.PORT) from error
     if not host or port == 0 or parts.path not in ("", "/") or parts.username or parts.fragment:
         raise _unusable(url, scheme, kind.PORT)
-    return kind(Address(url, host, port or kind.PORT, _options(given, url, kind.OPTIONS)))
+    return Address(url, host, port or kind.PORT, _options(given, url, kind.OPTIONS))
+
+
+def _kind(url: str) -> type[Stream]:
+    scheme = url.partition("://")[0].lower()
+    if scheme not in STREAMS:
+        raise InputError("cannot send to {!r}: expected {}://HOST:PORT.", url, "://, ".join(STREAMS))
+    return STREAMS[scheme]
 
 
 def _unusable(url: str, scheme: str, port: int) -> InputError:
@@ -64,4 +77,4 @@ def _options(given: Mapping[str, str], url: str, known: Mapping[str, tuple[str, 
     return {name: values[0] for name, values in known.items() if values} | dict(given)
 
 
-__all__ = ["STREAMS", "Address", "Clock", "Played", "Stream", "open_stream", "play"]
+__all__ = ["STREAMS", "Address", "Clock", "Played", "Stream", "address_of", "open_stream", "play"]

@@ -113,7 +113,7 @@ def test_embed_writes_rigs_where_they_are_asked_for(short_clip, tmp_path):
 
 @pytest.mark.parametrize(
     "command",
-    [[], ["animate"], ["avatars", "add"], ["embed"], ["people"], ["send"]],
+    [[], ["animate"], ["avatars", "add"], ["embed"], ["live"], ["people"], ["send"]],
 )
 def test_help_works_as_a_module(command):
     done = subprocess.run(

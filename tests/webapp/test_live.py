@@ -3,6 +3,7 @@
 import http.client
 import json
 import shutil
+import socket
 from urllib.parse import urlsplit
 
 import cv2
@@ -20,6 +21,7 @@ from freeavatar.rig import ARKIT
 from tests.heads import HeadFile
 from webapp.common.avatars import add_own
 from webapp.common.doors import LocalOnly
+from webapp.common.replies import explained
 from webapp.live import desk as desks
 from webapp.live.routes import DESK, ROUTES
 
@@ -40,6 +42,29 @@ def desk():
 def client():
     with TestClient(Starlette(routes=ROUTES)) as client:
         yield client
+
+
+@pytest.fixture
+def program():
+    """A program that listens for iFacialMocap's text."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as program:
+        program.bind(("127.0.0.1", 0))
+        program.settimeout(20)
+        yield program
+
+
+def url_of(program: socket.socket) -> str:
+    return f"ifacialmocap://127.0.0.1:{program.getsockname()[1]}"
+
+
+class FakeStream:
+    def close(self) -> None:
+        pass
+
+
+def is_tracked(program: socket.socket) -> bool:
+    """Whether the next datagram comes with a face."""
+    return b"trackingStatus&1" in program.recv(8192)
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +140,55 @@ def test_a_visitor_who_comes_back_keeps_the_key_and_windows_do_not_tell_it(desk)
     assert desk.start({"key": "short"})["key"] != "short"
     with pytest.raises(InputError, match="has ended"):
         desk.step({"key": opened["watch"], "jpeg": b"", "time": 0})
+
+
+def test_other_programs_get_every_step_until_they_are_switched_off_or_the_session_ends(desk, actor_frames, program):
+    key, frame = desk.start({"avatars": ["kofi", "ines"]})["key"], {"jpeg": jpeg(actor_frames[9])}
+    urls = [url_of(program), "vmc://localhost:9", "vrchat://[::1]:9"]
+    desk.send({"key": key, "urls": urls})
+    desk.step({**frame, "key": key, "time": 1})
+    assert is_tracked(program)
+    desk.send({"key": key, "urls": urls[1:]})
+    assert [is_tracked(program), is_tracked(program)] == [True, False]  # a face at rest, then none
+    desk.send({"key": key, "urls": urls})
+    desk.step({**frame, "key": key, "time": 2})
+    desk.stop({"key": key})
+    assert [is_tracked(program) for _ in range(3)] == [True, True, False]
+    with pytest.raises(InputError, match="has ended"):
+        desk.send({"key": key, "urls": urls})
+
+
+def test_a_visitor_who_is_gone_sends_no_more(desk, program, monkeypatch):
+    monkeypatch.setattr(desks, "IDLE", 0.1)
+    key = desk.start({})["key"]
+    desk.send({"key": key, "urls": [url_of(program)]})
+    assert [is_tracked(program), is_tracked(program)] == [True, False]
+    with pytest.raises(InputError, match="has ended"):
+        desk.step({"key": key})
+
+
+@pytest.mark.parametrize("host", ["192.168.1.20", "example.org", "0.0.0.0", "localhost.example.org", "2130706433"])
+def test_streams_go_to_this_machine_unless_another_is_allowed(desk, host, program):
+    key, sent = desk.start({})["key"], explained(desk.send)
+    allowed = url_of(program)
+    reply = sent({"key": key, "language": "zh", "urls": [allowed, f"vmc://{host}:39539"]})
+    assert host in reply["error"] and "--send-host" in reply["error"] and "不是" in reply["error"]
+    assert "error" in sent({"key": key, "urls": ["vnc://127.0.0.1"]})
+    assert "8 programs at most" in sent({"key": key, "urls": [f"vmc://127.0.0.1:{k}" for k in range(1, 10)]})["error"]
+    desk.close()
+    program.settimeout(0.05)
+    with pytest.raises(TimeoutError):
+        program.recv(8192)  # a refusal opens no stream
+
+
+def test_a_host_that_the_app_was_started_with_is_allowed(desk, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webapp.live.streams.open_stream", lambda url: opened.append(url) or FakeStream())
+    key, desk.send_hosts = desk.start({})["key"], {"192.168.1.20"}
+    desk.send({"key": key, "urls": ["vmc://192.168.1.20"]})
+    assert opened == ["vmc://192.168.1.20"]
+    with pytest.raises(InputError, match=r"192\.168\.1\.21 is not this computer"):
+        desk.send({"key": key, "urls": ["vmc://192.168.1.21"]})
 
 
 @pytest.mark.parametrize("broken", [b"", b"no picture", b"\xff\xd8\xff\xe0" + b"0" * 100])
@@ -240,4 +314,30 @@ def test_a_recording_is_there_to_be_animated(browser, server):
     page.get_by_role("button", name="Stop recording").click()
     page.wait_for_selector("#actor video", timeout=30_000)
     page.wait_for_selector("#preview img", timeout=60_000)
+    page.close()
+
+
+def test_the_page_sends_to_other_programs_and_says_so(browser, server, program):
+    page = browser.new_page(viewport={"width": 900, "height": 800})
+    page.goto(server)
+    page.get_by_role("tab", name="Live").click()
+    page.get_by_text("Send to other programs").click()
+    rows = page.locator(".fa-live-sending > div")
+    address = page.get_by_role("textbox", name="Where it listens")
+    page.get_by_role("combobox", name="Program").select_option("ifacialmocap")
+    assert address.input_value() == "ifacialmocap://127.0.0.1:49983"
+    address.fill(url_of(program))
+    page.get_by_role("switch", name="Send").check()
+    assert "Waits for the camera" in rows.first.inner_text()
+    page.get_by_role("button", name="Start the camera").click()
+    rows.get_by_text("Sends the first avatar's face").wait_for(timeout=60_000)
+    assert is_tracked(program)
+    page.get_by_role("button", name="One more program").click()
+    address.nth(1).fill("vmc://192.168.1.20:39539")
+    page.get_by_role("switch", name="Send").nth(1).click()
+    rows.get_by_text("192.168.1.20 is not this computer").wait_for()
+    assert not page.get_by_role("switch", name="Send").nth(1).is_checked()
+    page.get_by_role("switch", name="Send").first.uncheck()
+    while is_tracked(program):
+        pass
     page.close()

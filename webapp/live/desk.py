@@ -22,6 +22,7 @@ from freeavatar.pipeline import shared_bundle
 from freeavatar.pipeline.live import Live, LiveMoment, LiveSettings
 from freeavatar.render.stage import stage_of
 from webapp.common.avatars import label_of, portrait_url, visible_avatars
+from webapp.live.streams import SessionStreams
 
 IDLE = 20.0
 """Seconds without a frame or a change after which a session may end."""
@@ -45,6 +46,12 @@ class _Session:
     lock: threading.Lock = field(default_factory=threading.Lock)
     used: float = field(default_factory=time.monotonic)
     time: float = -math.inf
+    streams: SessionStreams = field(default_factory=SessionStreams)
+
+    def close(self) -> None:
+        """Close what it sends to."""
+        with self.lock:
+            self.streams.close()
 
 
 def watch_key(key: str) -> str:
@@ -58,6 +65,9 @@ class LiveDesk:
     def __init__(self) -> None:
         self._sessions: dict[str, _Session] = {}
         self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+        self.send_hosts: set[str] = set()
+        """Where sessions may send besides this machine, in lower case."""
 
     def cast(self, request: dict[str, Any]) -> dict[str, Any]:
         """Whom a visitor can drive: ``own`` in; ``avatars`` out, each with ``name``, ``label`` and ``portrait``."""
@@ -76,9 +86,8 @@ class LiveDesk:
         _change(session, request)
         key = str(request.get("key"))
         key = key if _KEY.fullmatch(key) else secrets.token_urlsafe(16)
+        self._end_idle(key)
         with self._lock:
-            now = time.monotonic()
-            self._sessions = {k: s for k, s in self._sessions.items() if now - s.used < IDLE and k != key}
             if len(self._sessions) >= MOST_SESSIONS:
                 raise InputError("{} visitors are live already: try again in a minute.", MOST_SESSIONS)
             self._sessions[key] = session
@@ -87,8 +96,15 @@ class LiveDesk:
     def stop(self, request: dict[str, Any]) -> dict[str, Any]:
         """Close a session."""
         with self._lock:
-            self._sessions.pop(str(request.get("key")), None)
+            session = self._sessions.pop(str(request.get("key")), None)
+        if session is not None:
+            session.close()
         return {}
+
+    def close(self) -> None:
+        """Close every session."""
+        for key in list(self._sessions):
+            self.stop({"key": key})
 
     def change(self, request: dict[str, Any]) -> dict[str, Any]:
         """Let ``avatars``, ``smoothing``, ``gain``, ``head``, ``idle``, ``regions`` and ``look`` be these from the next
@@ -118,6 +134,20 @@ class LiveDesk:
             session.live.calibrate()
         return {}
 
+    def send(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Send what the first avatar plays to ``urls``, and to no others, from the next frame on.
+
+        Raises:
+            InputError: the session has ended, or a URL cannot be used or leads to another machine.
+        """
+        session = self._session(request)
+        with session.lock:
+            self._session(request)  # it may have ended meanwhile
+            session.used = time.monotonic()
+            session.streams.change(request.get("urls"), self.send_hosts)
+        self._watch()
+        return {}
+
     def step(self, request: dict[str, Any]) -> dict[str, Any]:
         """Follow a frame: ``jpeg`` (bytes) and ``time`` (seconds) in; what the avatars play out.
 
@@ -138,8 +168,32 @@ class LiveDesk:
                 return {"is_late": True}
             session.used, session.time = time.monotonic(), at
             moment = session.live.step(image, at, session.settings)
+            session.streams.send(moment)
             look = session.look
         return {**_told(moment), "look": look, "milliseconds": round(1000 * (time.perf_counter() - started), 1)}
+
+    def _end_idle(self, key: str = "") -> None:
+        """End the sessions that nobody has used for a while, and the one with this key."""
+        now = time.monotonic()
+        with self._lock:
+            ended = {k: s for k, s in self._sessions.items() if now - s.used >= IDLE or k == key}
+            self._sessions = {k: s for k, s in self._sessions.items() if k not in ended}
+        for session in ended.values():
+            session.close()
+
+    def _watch(self) -> None:
+        """While anything is sent, end sessions that nobody uses any more: no program is to keep their last face."""
+        with self._lock:
+            if self._timer is None and any(session.streams for session in self._sessions.values()):
+                self._timer = threading.Timer(IDLE, self._look)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def _look(self) -> None:
+        self._end_idle()
+        with self._lock:
+            self._timer = None
+        self._watch()
 
     def _session(self, request: Mapping[str, Any]) -> _Session:
         session = self._sessions.get(str(request.get("key")))

@@ -3,13 +3,14 @@
 import { call as callServer, fill, say as sayOn, wait } from "../common/page.js";
 import { describeFrom, Link } from "./link.js";
 import { animate, record } from "./recording.js";
+import { Sending } from "./sending.js";
 
 const KEY = "freeavatar.live.key"; // where the browser keeps it: windows in other programs outlive a session
 const WIDTH = 480;
 const COUNT = 3;
 const BACKGROUNDS = ["studio", "color", "picture", "none"];
 
-export function start({ element, props, server, watch, words, language, AVATAR, MOST, REGIONS }) {
+export function start({ element, props, server, watch, words, language, AVATAR, MOST, REGIONS, MOST_STREAMS, PRESETS }) {
   const root = element.querySelector(".fa-live");
   const base = new URL(`${location.pathname.replace(/\/$/, "")}/live/`, location.origin);
   const state = {
@@ -62,6 +63,10 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
       <div class="fa-live-settings">${Object.entries(REGIONS[language]).map(([name, label]) => `
         <label>${label}<input type="range" data-region="${name}" min="0" max="2" step="0.05" value="1"></label>`).join("")}
       </div>
+    </details>
+    <details class="fa-live-regions">
+      <summary>${words.send}</summary>
+      <div class="fa-live-sending"></div>
     </details>`;
 
   const find = (what) => root.querySelector(what);
@@ -71,6 +76,10 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
   const running = ["pause", "calibrate", "record", "window", "copy"].map(does);
   const say = (text, isTrouble) => sayOn(line, text, isTrouble);
   const call = (name, request) => callServer(server, name, { key: state.key, language, ...request });
+
+  const sending = new Sending(find(".fa-live-sending"), {
+    words, presets: PRESETS, most: MOST_STREAMS, send: (urls) => call("send", { urls }),
+  });
 
   // ---- the stage, made once somebody sees it
 
@@ -259,6 +268,7 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
       [does("toggle").textContent, does("toggle").disabled] = [words.stop, false];
       for (const button of running) button.disabled = false;
       say(words.running);
+      sending.start();
     } catch (error) {
       if (state.stream === stream) end(error.message, true);
     }
@@ -281,6 +291,7 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
     for (const track of state.stream?.getTracks() || []) track.stop();
     state.link?.close();
     clearInterval(state.staying);
+    sending.stop();
     if (state.key) call("stop", {}).catch(() => {});
     Object.assign(state, { stream: null, key: null, link: null, placement: "none", isFound: true });
     video.srcObject = null;

@@ -5,6 +5,7 @@ about what a websocket's message does; windows that only watch get server-sent e
 """
 
 import asyncio
+import atexit
 import html
 import json
 from collections.abc import AsyncIterator
@@ -23,6 +24,7 @@ from webapp.common.scripts import module_url
 from webapp.live.desk import LARGEST_FRAME, LiveDesk, describe, watch_key
 
 DESK = LiveDesk()
+atexit.register(DESK.close)
 MOST_WATCHERS = 32
 """Windows that watch at once."""
 _QUIET = 10.0
