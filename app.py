@@ -23,7 +23,7 @@ from freeavatar.explore.export import plotly_script
 from freeavatar.paths import avatars_folder
 from webapp.admin import tab as admin
 from webapp.animate import tab as animate
-from webapp.common.doors import PASSWORD, LocalOnly, is_allowed, password_set
+from webapp.common.doors import LOOPBACK, PASSWORD, LocalOnly, is_allowed, password_set
 from webapp.common.scripts import scripts
 from webapp.common.theme import CSS, THEME
 from webapp.common.words import I18N, word
@@ -91,10 +91,14 @@ def main() -> None:
     parser.add_argument("--tabs", nargs="+", choices=TABS, default=list(TABS), help="default: all")
     parser.add_argument("--labels", type=Path, metavar="FILE", help="database of the Label tab")
     parser.add_argument(
-        "--send-host", nargs="+", default=[], metavar="HOST", help="where Live may send besides this machine"
+        "--send-host",
+        nargs="+",
+        default=[],
+        metavar="HOST",
+        help="where Live may send; on this machine alone, 127.0.0.1 as well",
     )
     args = parser.parse_args()
-    DESK.send_hosts = {host.lower() for host in args.send_host}
+    DESK.send_hosts = {host.lower() for host in args.send_host} | set(LOOPBACK if args.host in LOOPBACK else ())
     tabs = [name for name in args.tabs if name not in BEHIND_THE_DOOR or is_allowed(args.host)]
     try:
         if not tabs:

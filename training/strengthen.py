@@ -51,6 +51,8 @@ class StrengthenConfig:
     faces: Path | None = None
     """Folder with images.zip and labels.csv: channels that are known of real faces get the spread that they have there,
     which is what a bundle is for."""
+    factor: float = 1.0
+    """On every gain besides: smoothing, and the neutral face that is taken off, weaken what single pictures have."""
     most: int = 3000
     """Faces to take at most, spread evenly over the train split."""
 
@@ -122,6 +124,7 @@ def strengthen(config: StrengthenConfig) -> dict[str, float]:
         real = open_images(ids, cache=config.out.parent, size=size)
         known = ~np.isnan(labels).any(0)
         gains[known] = fit_gains(answers_of(bundle, real.gather(np.arange(len(real)))), labels[::step])[known]
+    gains *= config.factor
     fold(bundle.decoder, gains)
     named = {name: round(float(gain), 3) for name, gain in zip(ARKIT, gains, strict=True)}
     save_bundle(config.out, replace(bundle, info={**bundle.info, "gains": named}))

@@ -39,12 +39,10 @@ def read_background(text: str | None, size: int) -> np.ndarray:
     if text.startswith("#"):
         raise InputError("background is {!r}, expected none, a colour such as #204060 or a picture.", text)
     image = read_image(Path(text))
-    height, width = image.shape[:2]
-    scale = size / min(height, width)
-    shape = max(size, round(width * scale)), max(size, round(height * scale))
-    image = cv2.resize(image, shape, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    top, left = (image.shape[0] - size) // 2, (image.shape[1] - size) // 2
-    return image[top : top + size, left : left + size]
+    side = min(image.shape[:2])
+    top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
+    square = image[top : top + side, left : left + side]
+    return cv2.resize(square, (size, size), interpolation=cv2.INTER_AREA if side > size else cv2.INTER_LINEAR)
 
 
 def put_over(picture: np.ndarray, background: np.ndarray) -> np.ndarray:

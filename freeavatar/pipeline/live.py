@@ -17,6 +17,7 @@ from freeavatar.performance.editing import Neutral, edit
 from freeavatar.performance.filters import CausalFilter, OneEuro
 from freeavatar.performance.idle import idle
 from freeavatar.performance.motion import EASE, HOLD
+from freeavatar.performance.regions import scale_regions
 from freeavatar.performance.settings import EditSettings
 from freeavatar.pipeline.acting import act, identity_of
 from freeavatar.rig import ARKIT, Curves
@@ -110,8 +111,9 @@ class _Role:
         curves = edit(_joined(self._last or now, now), settings, self._neutral, smooth=self._smooth)
         if rest > 0:
             weights, head = idle(time)
+            weights = scale_regions(weights[None], settings.regions, 1.0)[0]
             curves.weights[-1] = np.clip(curves.weights[-1] + rest * weights, 0, 1)
-            curves.head[-1] += rest * head
+            curves.head[-1] += rest * settings.has_head_pose * settings.regions.head * head
         controls = retarget(self.avatar, curves, self._identity.drive)
         return Played(curves.weights[-1], curves.head[-1], controls.weights[-1])
 

@@ -23,7 +23,8 @@ _ELSEWHERE = Message(
 _WRONG_PAUSE = 1.0
 
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
+LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
+"""Names of this machine, as nobody else can reach it."""
 _FORWARDED = {"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"}
 
 
@@ -49,7 +50,7 @@ def is_from_elsewhere(headers: Mapping[str, str]) -> bool:
     names = [urlsplit(f"//{headers.get('host', '127.0.0.1')}").hostname]
     if headers.get("origin"):
         names.append(urlsplit(headers["origin"]).hostname)
-    return bool(_FORWARDED & headers.keys()) or any(name not in _LOOPBACK for name in names)
+    return bool(_FORWARDED & headers.keys()) or any(name not in LOOPBACK for name in names)
 
 
 def is_allowed(host: str) -> bool:

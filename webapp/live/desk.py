@@ -22,6 +22,7 @@ from freeavatar.pipeline import shared_bundle
 from freeavatar.pipeline.live import Live, LiveMoment, LiveSettings
 from freeavatar.render.stage import stage_of
 from webapp.common.avatars import label_of, portrait_url, visible_avatars
+from webapp.common.doors import LOOPBACK
 from webapp.live.streams import SessionStreams
 
 IDLE = 20.0
@@ -66,8 +67,8 @@ class LiveDesk:
         self._sessions: dict[str, _Session] = {}
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
-        self.send_hosts: set[str] = set()
-        """Where sessions may send besides this machine, in lower case."""
+        self.send_hosts = set(LOOPBACK)
+        """Where sessions may send, in lower case."""
 
     def cast(self, request: dict[str, Any]) -> dict[str, Any]:
         """Whom a visitor can drive: ``own`` in; ``avatars`` out, each with ``name``, ``label`` and ``portrait``."""

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Collection
-from ipaddress import ip_address
 from typing import Any
 
 from freeavatar.errors import InputError
@@ -31,7 +30,7 @@ class SessionStreams:
 
         Args:
             urls: of streams, in any order.
-            hosts: where streams may go besides this machine, in lower case.
+            hosts: where streams may go, in lower case.
 
         Raises:
             InputError: there are too many, or one cannot be used or may not be sent to.
@@ -45,7 +44,7 @@ class SessionStreams:
         try:
             for url in wanted.keys() - self._streams.keys():
                 new[url] = open_stream(url)
-        except InputError:
+        except BaseException:
             _close(new)
             raise
         _close({url: stream for url, stream in self._streams.items() if url not in wanted})
@@ -69,13 +68,5 @@ def _close(streams: dict[str, Stream]) -> None:
 
 
 def _check_host(host: str, hosts: Collection[str]) -> None:
-    try:
-        is_here = ip_address(host).is_loopback
-    except ValueError:
-        is_here = host.lower() == "localhost"
-    if not is_here and host.lower() not in hosts:
-        raise InputError(
-            "{} is not this computer: the page sends to 127.0.0.1 alone, unless the app is started with "
-            "--send-host {}.",
-            host, host,
-        )  # fmt: skip
+    if host.lower() not in hosts:
+        raise InputError("the page may not send to {}: start the app with --send-host {}.", host, host)
