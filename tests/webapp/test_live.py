@@ -172,7 +172,7 @@ def test_streams_go_to_this_machine_unless_another_is_allowed(desk, host, progra
     key, sent = desk.start({})["key"], explained(desk.send)
     allowed = url_of(program)
     reply = sent({"key": key, "language": "zh", "urls": [allowed, f"vmc://{host}:39539"]})
-    assert host in reply["error"] and "--send-host" in reply["error"] and "不是" in reply["error"]
+    assert host in reply["error"] and "--send-host" in reply["error"] and "不能发送" in reply["error"]
     assert "error" in sent({"key": key, "urls": ["vnc://127.0.0.1"]})
     assert "8 programs at most" in sent({"key": key, "urls": [f"vmc://127.0.0.1:{k}" for k in range(1, 10)]})["error"]
     desk.close()
@@ -197,13 +197,17 @@ def test_broken_frames_are_refused_in_words(client, broken):
     reply = client.post(f"/live/frame/{key}?time=1&language=zh", content=broken).json()
     assert "浏览器" in reply["error"]
     assert client.post(f"/live/frame/{key}", content=b"0" * (desks.LARGEST_FRAME + 1)).status_code == 413
+    large = jpeg(np.zeros((2000, 2000, 3), np.uint8))
+    assert "2000 x 2000" in client.post(f"/live/frame/{key}?time=1", content=large).json()["error"]
     assert "error" in client.post(f"/live/frame/{key}?time=nan", content=jpeg(np.zeros((64, 64, 3), np.uint8))).json()
     DESK.stop({"key": key})
 
 
-def test_avatars_are_served_with_what_draws_them_and_other_files_are_not(client, tmp_path):
+def test_avatars_are_served_with_what_draws_them_and_other_files_are_not(client, tmp_path, monkeypatch):
     mine = tmp_path / "head.glb"
     shutil.copyfile(avatar_path("pip"), mine)
+    monkeypatch.chdir(tmp_path)
+    assert client.get("/live/avatars/head.glb.json").status_code == 404
     name, _ = add_own(mine)
     for avatar in ("pip", name):
         told = client.get(f"/live/avatars/{avatar}.json").json()

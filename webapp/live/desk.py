@@ -1,6 +1,7 @@
 """Who is live: sessions by their keys, and what came of their frames."""
 
 import hashlib
+import io
 import math
 import re
 import secrets
@@ -12,9 +13,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import PIL.Image
 
 from freeavatar.avatars import DEFAULT_AVATAR, Avatar, available_avatars, avatar_path, load_avatar
-from freeavatar.errors import InputError
+from freeavatar.errors import AvatarError, InputError
 from freeavatar.framing import FRAMINGS
 from freeavatar.images import decode_image
 from freeavatar.performance.regions import REGIONS, Regions
@@ -33,6 +35,8 @@ MOST_AVATARS = 4
 """Avatars that one face drives at once."""
 LARGEST_FRAME = 300_000
 """Bytes of the largest frame that is looked at."""
+_MOST_PIXELS = 2_000_000
+"""Of a frame: a few bytes can stand for any number of them."""
 _KEY = re.compile(r"[\w-]{22}")
 _DIGITS = 4
 """Decimals of the weights that are sent, and two fewer of degrees."""
@@ -236,6 +240,13 @@ def _image(data: Any) -> np.ndarray:
     if not isinstance(data, bytes) or not 0 < len(data) <= LARGEST_FRAME:
         raise InputError("the browser sent no picture that can be used: reload the page.")
     try:
+        with PIL.Image.open(io.BytesIO(data), formats=["JPEG"]) as header:
+            width, height = header.size
+    except OSError as error:
+        raise InputError("the browser sent a damaged picture: reload the page.") from error
+    if width * height > _MOST_PIXELS:
+        raise InputError("the browser sent a picture of {} x {} pixels: reload the page.", width, height)
+    try:
         return decode_image(data, "the picture")
     except InputError as error:
         raise InputError("the browser sent a damaged picture: reload the page.") from error
@@ -264,7 +275,9 @@ def known_avatar(name: str) -> Avatar:
     Raises:
         AvatarError: there is none of that name.
     """
-    return _read(name, avatar_path(name).stat().st_mtime_ns if name in available_avatars() else 0)
+    if name not in available_avatars():
+        raise AvatarError("there is no avatar {!r}.", name)
+    return _read(name, avatar_path(name).stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=12)

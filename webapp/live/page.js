@@ -224,12 +224,14 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
 
   function toggleRecording() {
     if (state.recording) return state.recording.stop();
-    state.recording = record(state.stream, (file) => {
+    const recorded = state.stream;
+    state.recording = record(recorded, (file) => {
       state.recording = null;
       does("record").textContent = words.record;
       root.classList.remove("fa-live-recording");
-      if (state.stream) end("");
-      say(animate(file, root) ? words.recorded : words.recorded_file);
+      const outcome = animate(file, root) ? words.recorded : words.recorded_file;
+      if (state.stream === recorded) end(outcome);
+      else if (!state.stream && !state.isTrouble) say(outcome);
     });
     does("record").textContent = words.record_stop;
     root.classList.add("fa-live-recording");
@@ -251,6 +253,7 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
 
   async function begin() {
     does("toggle").disabled = true;
+    state.isTrouble = false;
     say(words.starting);
     let stream = null;
     try {
@@ -261,6 +264,7 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
       if (state.stream !== stream) return;
       localStorage.setItem(KEY, opened.key);
       [state.key, state.watch] = [opened.key, new URL(`watch/${opened.watch}`, base).href];
+      change(); // what was chosen meanwhile
       state.link = new Link(video, `${new URL(`frame/${opened.key}`, base).href}?language=${language}`, {
         width: WIDTH, heard, failed: (error) => end(error.message, true),
       });
@@ -300,6 +304,7 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
     root.classList.remove("fa-live-on", "fa-live-paused");
     rate.textContent = "";
     for (const values of Object.values(seen)) values.length = 0;
+    state.isTrouble = isTrouble;
     say(text, isTrouble);
   }
 
