@@ -27,8 +27,6 @@ from freeavatar.images import decode_image
 from training.data.descriptions import MOVEMENTS, STRONGEST, read_descriptions, write_descriptions
 from training.data.labelled_faces import DESCRIPTIONS, read_rows
 
-logger = logging.getLogger(__name__)
-
 _COLUMNS, _ROWS, _CELL = 5, 4, 300
 _MARGIN = 0.07
 """Share of a crop that is cut off at each edge."""
@@ -77,8 +75,11 @@ def draw_sheets(config: DescribeConfig) -> int:
     known = set(read_descriptions(table)) if table.is_file() else set()
     rows = [row for row in read_rows(config.faces / "labels.csv", split=config.split) if row["file"] not in known]
     size = _COLUMNS * _ROWS
-    if len(rows) < size:
-        raise InputError("{} faces of {} are not described yet: a sheet takes {}.", len(rows), config.faces, size)
+    if min(len(rows), config.count) < size:
+        raise InputError(
+            "{} faces of {} are not described yet, and {} are asked for: a sheet takes {}.",
+            len(rows), config.faces, config.count, size,
+        )  # fmt: skip
     usual = Counter(row.get("emotion") for row in rows)
     weights = np.array([1 / usual[row.get("emotion")] for row in rows])
     count = min(config.count, len(rows)) // size * size

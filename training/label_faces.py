@@ -36,8 +36,6 @@ from training.data.features import cached_features
 from training.data.labelled_faces import DESCRIPTIONS, RIGS, image_ids, read_table
 from training.measure.figures import correlation
 
-logger = logging.getLogger(__name__)
-
 _HIDDEN, _BATCH, _BLUR = 512, 128, 0.3
 """Of the reader; noise on the feature in units of its spread."""
 _OWN = 0.75

@@ -30,8 +30,6 @@ from training.data.triplets import MARGINS
 from training.engine.optimizer import rate_at
 from training.objectives.losses import triplet_loss
 
-logger = logging.getLogger(__name__)
-
 _DROPOUT, _NOISE = 0.4, 0.5
 """Parts of a feature that drop out; noise on it, in units of its spread."""
 _TRIPLETS = 1536

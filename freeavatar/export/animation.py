@@ -63,9 +63,8 @@ class Animation:
             Index of the sampler.
         """
         times, values = self._times, values.astype(np.float32)
-        if self._most_error > 0:
-            kept = needed_keys(times, values, self._most_error * scale, is_rotation=path == "rotation")
-            times, values = times[kept], values[kept]
+        kept = needed_keys(times, values, self._most_error * scale, is_rotation=path == "rotation")
+        times, values = times[kept], values[kept]
         source = self._add_accessor(times, "SCALAR")
         accessor = self.gltf.accessors[source]
         accessor.min, accessor.max = [float(times[0])], [float(times[-1])]

@@ -14,12 +14,14 @@ def needed_keys(times: np.ndarray, values: np.ndarray, most_error: float, *, is_
         times: of the frames, ``(T,)``, increasing.
         values: ``(T, N)``, interpolated linearly; all N share the keys. Rotations are unit quaternions ``(T, 4)``,
             interpolated along the shorter arc (slerp), as glTF and USD do.
-        most_error: largest difference of any value of any frame; of rotations the angle, radians.
+        most_error: largest difference of any value of any frame; of rotations the angle, radians. 0 keeps all.
         is_rotation: whether they are rotations.
 
     Returns:
         Indices, increasing.
     """
+    if most_error <= 0:
+        return np.arange(len(times))
     times, values = times.astype(np.float64), values.astype(np.float64)
     last = len(times) - 1
     kept, stretches = {0, last}, [(0, last)]

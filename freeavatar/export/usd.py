@@ -58,7 +58,7 @@ def write_usd(
     """
     check_usd()
     check_performance(performance, performance.avatar)
-    from pxr import Usd, UsdGeom, UsdSkel
+    from pxr import Tf, Usd, UsdGeom, UsdSkel
 
     path, rate = Path(path), float(performance.rate)
     stage = Usd.Stage.CreateInMemory()
@@ -81,8 +81,13 @@ def write_usd(
         _add_head(stage, performance, codes, most_error)
     with replacing(path) as temporary:
         exported = temporary.with_suffix(".usdc")  # the ending is what says that it is binary
-        stage.GetRootLayer().Export(str(exported))
-        os.replace(exported, temporary)
+        try:
+            stage.GetRootLayer().Export(str(exported))
+            os.replace(exported, temporary)
+        except Tf.ErrorException as error:
+            raise InputError("{} cannot be written; check that its folder is writable and has space.", path) from error
+        finally:
+            exported.unlink(missing_ok=True)
 
 
 def _add_mesh(stage: Any, avatar: Avatar) -> Any:

@@ -63,9 +63,10 @@ class Camera:
         while self._is_open:
             is_read, image = self._capture.read()
             with self._changed:
-                self._is_open &= is_read
                 if is_read:
                     self._newest = image, time.monotonic()
+                else:
+                    self._is_open = False
                 self._changed.notify()
 
     def close(self) -> None:

@@ -144,7 +144,7 @@ def test_a_transparent_video_is_asked_for_seen_and_taken_home(page, server, shor
     page.wait_for_selector("#status :text('10 frames animated')", timeout=60_000)
     page.click("#output > button")
     assert page.locator("#transparent-video").get_by_label("ProRes").is_checked()
-    assert page.locator("#again").is_hidden()
+    page.locator("#again").wait_for(state="hidden")
 
 
 def test_a_click_on_a_portrait_chooses_the_avatar_and_another_leaves_it_out(page):
