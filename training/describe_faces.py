@@ -24,7 +24,7 @@ import tyro
 from freeavatar.errors import FreeAvatarError, InputError
 from freeavatar.files import make_folder, replacing
 from freeavatar.images import decode_image
-from training.data.descriptions import MOVEMENTS, STRONGEST, read_descriptions, write_descriptions
+from training.data.descriptions import MOVEMENTS, STRONGEST, are_possible, read_descriptions, write_descriptions
 from training.data.labelled_faces import DESCRIPTIONS, read_rows
 
 _COLUMNS, _ROWS, _CELL = 5, 4, 300
@@ -132,7 +132,6 @@ def collect(config: DescribeConfig) -> int:
 def _read(path: Path, count: int) -> list[tuple[int, np.ndarray]]:
     """Places on a sheet, and the strengths seen there; those of unreadable faces are left out."""
     found = []
-    low = np.array([-STRONGEST if movement.is_signed else 0 for movement in MOVEMENTS])
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if not line.strip():
             continue
@@ -141,7 +140,7 @@ def _read(path: Path, count: int) -> list[tuple[int, np.ndarray]]:
         except ValueError:
             values = np.empty(0)
         is_whole = len(values) == len(MOVEMENTS) + 2 and 1 <= values[0] <= count
-        if not is_whole or not ((values[2:] >= low) & (values[2:] <= STRONGEST)).all():
+        if not is_whole or not are_possible(values[2:]):
             raise InputError(
                 "{}, line {}: expected the face's number, 1 or 0, and {} strengths up to {}.",
                 path, number, len(MOVEMENTS), STRONGEST,

@@ -95,11 +95,16 @@ def read_descriptions(path: Path) -> dict[str, np.ndarray]:
             strengths = np.array([float(row[name]) for name in NAMES])
         except (KeyError, TypeError, ValueError) as error:
             raise InputError("{}, line {}: expected the columns file, {}.", path, number, ", ".join(NAMES)) from error
-        low = np.where(_SIGNED, -STRONGEST, 0)
-        if not ((strengths >= low) & (strengths <= STRONGEST)).all():
+        if not are_possible(strengths):
             raise InputError("{}, line {}: strengths go from 0 or -{} to {}.", path, number, STRONGEST, STRONGEST)
         found[row["file"]] = strengths
     return found
+
+
+def are_possible(strengths: np.ndarray) -> bool:
+    """Whether strengths ``(M,)`` are in the ranges that viewers are given."""
+    low = np.where(_SIGNED, -STRONGEST, 0)
+    return bool(((strengths >= low) & (strengths <= STRONGEST)).all())
 
 
 def write_descriptions(path: Path, found: Iterable[tuple[str, np.ndarray]]) -> None:

@@ -242,7 +242,7 @@ def _image(data: Any) -> np.ndarray:
     try:
         with PIL.Image.open(io.BytesIO(data), formats=["JPEG"]) as header:
             width, height = header.size
-    except OSError as error:
+    except (OSError, PIL.Image.DecompressionBombError) as error:
         raise InputError("the browser sent a damaged picture: reload the page.") from error
     if width * height > _MOST_PIXELS:
         raise InputError("the browser sent a picture of {} x {} pixels: reload the page.", width, height)

@@ -37,10 +37,20 @@ export class Link {
 
   // Resolves with the time at which the frame now shown was captured, in milliseconds of performance.now().
   nextFrame() {
+    const { video } = this;
     return new Promise((done) => {
-      this.wake = done;
-      if (!this.video.requestVideoFrameCallback) requestAnimationFrame(done);
-      else this.video.requestVideoFrameCallback((now, data) => done(data.captureTime || now));
+      let forget; // a page that is hidden gets no frames, and would keep every request
+      if (video.requestVideoFrameCallback) {
+        const asked = video.requestVideoFrameCallback((now, data) => done(data.captureTime || now));
+        forget = () => video.cancelVideoFrameCallback(asked);
+      } else {
+        const asked = requestAnimationFrame(done);
+        forget = () => cancelAnimationFrame(asked);
+      }
+      this.wake = (now) => {
+        forget();
+        done(now);
+      };
     });
   }
 

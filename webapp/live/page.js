@@ -104,11 +104,15 @@ export function start({ element, props, server, watch, words, language, AVATAR, 
     find(".fa-live-cast").querySelectorAll("button").forEach((button) => {
       button.setAttribute("aria-pressed", state.avatars.includes(button.dataset.name));
     });
+    if (!stage) return; // why there is none stays to be read
     const note = find(".fa-live-stage p");
     note.textContent = words.loading;
     show.dataset.count = state.avatars.length;
-    await stage?.cast(state.avatars);
-    note.textContent = "";
+    try {
+      await stage.cast(state.avatars);
+    } finally {
+      note.textContent = "";
+    }
     show.dataset.cast = state.avatars.join(" ");
   }
 
